@@ -1,0 +1,224 @@
+"""Every setting, typed, bounded and described; read once, in the composition roots.
+
+Environment variables (or a `.env` file) with the prefix `LOOKALIKE_` and `__` between levels:
+`LOOKALIKE_S3__ENDPOINT_URL` is `settings.s3.endpoint_url`.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "LOOKALIKE_"
+_TEST_PREFIX = "LOOKALIKE_TEST_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class ConfigurationError(Exception):
+    """A setting is wrong or missing; the message says which and what to do."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RedisSettings(_Group):
+    """Broker, event stream and dead letters."""
+
+    url: SecretStr | None = Field(
+        None, description="redis:// or rediss:// URL; `lookalike up` starts its own when unset"
+    )
+
+
+class IndexSettings(_Group):
+    """Where the vectors live."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^(edge:.+|https?://.+)$",
+        description="edge:PATH (embedded engine) or http(s)://HOST:PORT; edge:DATA_DIR/index if unset",
+    )
+    api_key: SecretStr | None = Field(None, description="API key of the Qdrant server")
+    grpc_port: Port = Field(6334, description="gRPC port of the Qdrant server")
+    timeout_s: Seconds = Field(10, description="deadline of one request to the server")
+    attributes: tuple[str, ...] = Field(
+        (), description="attributes that can be filtered on (a JSON list); indexed before points"
+    )
+
+
+class EncoderSettings(_Group):
+    """The model that turns images into vectors."""
+
+    name: str = Field("compact", description="a name of the registry: compact, resnet50, ...")
+    weights: str | None = Field(
+        None, description="local .safetensors or .pt file; the registry's own weights when unset"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    max_batch_size: int = Field(32, ge=1, le=4096, description="images in one device batch, at most")
+    threads: int | None = Field(None, ge=1, le=256, description="CPU threads of the forward pass")
+
+
+class S3Settings(_Group):
+    """The object store; credentials come by boto3's usual chain."""
+
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://", description="endpoint of an S3-compatible store; AWS when unset"
+    )
+    region: str = Field("us-east-1", description="region of the buckets")
+    buckets: tuple[str, ...] = Field(
+        (), description="buckets that images and feeds may come from (a JSON list)"
+    )
+    timeout_s: Seconds = Field(10, description="deadline of one connect or read")
+
+
+class ImageSettings(_Group):
+    """What images may be, and where else they may come from."""
+
+    https_hosts: tuple[str, ...] = Field(
+        (), description="hosts that https:// images may come from (a JSON list)"
+    )
+    local_root: Path | None = Field(
+        None, description="folder that file:// images may come from; for development"
+    )
+    max_bytes: int = Field(32 * 2**20, ge=1024, le=2**30, description="largest image file")
+    max_pixels: int = Field(64_000_000, ge=1024, le=10**9, description="largest width x height")
+    threads: int = Field(16, ge=1, le=256, description="images fetched and decoded at a time")
+
+
+class ApiSettings(_Group):
+    """The query API and the gallery."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8000, description="port to listen on; 0 takes a free one")
+    keys: tuple[SecretStr, ...] = Field(
+        (), description="API keys (a JSON list); required unless the host is loopback"
+    )
+    max_upload_bytes: int = Field(16 * 2**20, ge=1024, le=2**30, description="largest uploaded photo")
+
+
+class WorkerSettings(_Group):
+    """The Celery worker."""
+
+    concurrency: int = Field(8, ge=1, le=1024, description="messages in hand at a time, in threads")
+    all_in_one: bool = Field(
+        False, description="run stream consumer and schedule in the worker too; `up` sets it"
+    )
+    retry_delay_s: Seconds = Field(5, description="pause before a passing failure is tried again")
+    max_attempts: int = Field(5, ge=1, le=100, description="attempts for a failure of unknown kind")
+
+
+class FeedSettings(_Group):
+    """Catalog feeds that `catalog.refresh` reads."""
+
+    allowed: tuple[str, ...] = Field(
+        (), description="URI prefixes that a feed may start with (a JSON list), ending with /"
+    )
+    scheduled: str | None = Field(None, description="feed that the schedule refreshes from")
+    every_s: float = Field(3600, ge=60, le=30 * 86400, description="period of the scheduled refresh")
+
+    @model_validator(mode="after")
+    def _scheduled_is_allowed(self) -> Self:
+        if any(not prefix.endswith("/") for prefix in self.allowed):
+            raise ValueError(
+                "allowed: every prefix must end with /, so that s3://shop/ is not s3://shopping/"
+            )
+        if self.scheduled and not self.scheduled.startswith(self.allowed):
+            raise ValueError("scheduled: must start with one of allowed")
+        return self
+
+
+class LogSettings(_Group):
+    """Logs: events and fields."""
+
+    format: Literal["console", "json"] = Field("console", description="json: one object a line")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    catalog: str = Field(
+        "lookalike",
+        pattern=r"^[a-z][a-z0-9_-]{0,39}$",
+        description="collection prefix, Redis key prefix and namespace of the point ids",
+    )
+    data_dir: Path = Field(Path("data"), description="folder of everything that is kept locally")
+    redis: RedisSettings = RedisSettings()
+    index: IndexSettings = IndexSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    s3: S3Settings = S3Settings()
+    images: ImageSettings = ImageSettings()
+    api: ApiSettings = ApiSettings()
+    worker: WorkerSettings = WorkerSettings()
+    feed: FeedSettings = FeedSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def index_url(self) -> str:
+        """`index.url`, or the embedded engine below `data_dir`."""
+        return self.index.url or f"edge:{self.data_dir / 'index'}"
+
+    @property
+    def index_is_embedded(self) -> bool:
+        """Whether one process owns the index, and the others ask it."""
+        return self.index_url.startswith("edge:")
+
+    @property
+    def redis_url(self) -> str:
+        """The URL, with its password.
+
+        Raises:
+            ConfigurationError: none is set.
+        """
+        if self.redis.url is None:
+            raise ConfigurationError(f"{PREFIX}REDIS__URL is not set: name a Redis, or use `lookalike up`")
+        return self.redis.url.get_secret_value()
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        ConfigurationError: a value is out of bounds, or a variable with our prefix is unknown.
+    """
+    unknown = [name for name in os.environ if name.startswith(PREFIX) and not _is_known(name)]
+    if unknown:
+        raise ConfigurationError(f"unknown settings in the environment: {', '.join(sorted(unknown))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{PREFIX}{'__'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False)
+        ]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+def variable_names() -> list[str]:
+    """Every environment variable that is read, in the order of the tree."""
+    names = []
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, _Group):
+            names += [f"{PREFIX}{name}__{inner}".upper() for inner in kind.model_fields]
+        else:
+            names.append(f"{PREFIX}{name}".upper())
+    return names
+
+
+def _is_known(name: str) -> bool:
+    groups = {n.rpartition("__")[0] for n in variable_names() if "__" in n}
+    return name.startswith(_TEST_PREFIX) or name in variable_names() or name in groups

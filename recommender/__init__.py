@@ -1,0 +1,1 @@
+"""The domain library and the query side; never imports celery."""

@@ -1,0 +1,169 @@
+"""What the catalog is made of: products, category paths, filters, answers. Data, no I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+
+MAX_VERSION = 2**53 - 1  # the index compares versions as float64
+MAX_IMAGES = 16
+MAX_CATEGORY_LEVELS = 8
+
+
+def _without_control_characters(text: str) -> str:
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _category_path(path: str) -> str:
+    levels = path.split("/")
+    if len(levels) > MAX_CATEGORY_LEVELS or not all(level.strip() for level in levels):
+        raise ValueError(
+            f"must be a path of 1 to {MAX_CATEGORY_LEVELS} non-empty levels, like women/shoes/boots"
+        )
+    return path
+
+
+def _one_as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _uri_as_image(value: Any) -> Any:
+    return {"uri": value} if isinstance(value, str) else value
+
+
+def _attribute_value(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        if len(value) > 256 or not all(isinstance(item, str) for item in value):
+            raise ValueError("a list must hold at most 256 strings")
+        return tuple(value)
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError("must be a string, a finite number, a boolean or a list of strings")
+    if isinstance(value, str) and len(value) > 1024:
+        raise ValueError("must be at most 1024 characters long")
+    return value
+
+
+ProductId = Annotated[
+    StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
+]
+Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION)]
+Text = Annotated[StrictStr, Field(max_length=1024)]
+Price = Annotated[StrictFloat, Field(ge=0, le=1e12, allow_inf_nan=False)]
+CategoryPath = Annotated[StrictStr, Field(max_length=512), AfterValidator(_category_path)]
+Categories = Annotated[
+    tuple[CategoryPath, ...], BeforeValidator(_one_as_list), Field(min_length=1, max_length=16)
+]
+AttributeKey = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Scalar = str | int | float | bool
+AttributeValue = Annotated[
+    Any,  # Scalar | tuple[str, ...]; said by the validator, whose errors are shorter than a union's
+    PlainValidator(_attribute_value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "array", "items": {"type": "string"}, "maxItems": 256},
+            ]
+        }
+    ),
+]
+
+
+class Document(BaseModel):
+    """A frozen piece of the wire format; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageRef(Document):
+    """Where one image of a product lies: s3://, https:// or file://."""
+
+    uri: Annotated[
+        StrictStr,
+        Field(min_length=1, max_length=2048, pattern=r"^(s3|https|file)://"),
+        AfterValidator(_without_control_characters),
+    ]
+    role: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
+
+
+class Product(Document):
+    """One product as the shop knows it; the document of `products.upsert`."""
+
+    id: ProductId
+    version: Version
+    images: Annotated[
+        tuple[Annotated[ImageRef, BeforeValidator(_uri_as_image)], ...],
+        Field(min_length=1, max_length=MAX_IMAGES),
+    ]
+    category: Categories
+    title: Text | None = None
+    brand: Text | None = None
+    price: Price | None = None
+    currency: Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    in_stock: StrictBool = True
+    group_id: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
+    url: Annotated[StrictStr, Field(max_length=2048)] | None = None
+    attributes: Annotated[dict[AttributeKey, AttributeValue], Field(max_length=64)] = {}
+
+
+def category_ancestors(categories: tuple[str, ...]) -> list[str]:
+    """Every category and every category above it, once each, parents first.
+
+    `("women/shoes",)` gives `["women", "women/shoes"]`: a filter on any of them is then equality.
+    """
+    seen: dict[str, None] = {}
+    for path in categories:
+        levels = path.split("/")
+        for depth in range(1, len(levels) + 1):
+            seen["/".join(levels[:depth])] = None
+    return list(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which products may be answered; every given condition must hold, any of its values may.
+
+    A category matches everything below it. Price bounds are inclusive.
+    """
+
+    category: tuple[str, ...] = ()
+    brand: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    in_stock: bool | None = None
+    attributes: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    exclude_ids: tuple[str, ...] = ()
+    exclude_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarItem:
+    """One answer; `score` is the cosine of the best pair of images, in [-1, 1]."""
+
+    product: Product
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answers to one question, best first, and what it took."""
+
+    items: tuple[SimilarItem, ...]
+    encoder: str
+    took_ms: float

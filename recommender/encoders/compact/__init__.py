@@ -1,0 +1,1 @@
+"""The encoder in the box: its architecture, its training and its measured quality."""

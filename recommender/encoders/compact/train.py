@@ -1,0 +1,216 @@
+"""Train the encoder in the box on folders of labelled photos.
+
+    python -m recommender.encoders.compact.train --photos clothing=DIR --photos grocery=DIR --out W
+
+One network, one cosine classifier over the labels of all data sets, plus a supervised contrastive
+term (Khosla et al., "Supervised Contrastive Learning", 2020, equation 2) on the batches that are
+not mixed. Mixed batches use CutMix (Yun et al., 2019). The weights that are kept are an exponential
+moving average. On a processor with bfloat16 units the forward pass runs in bfloat16.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from recommender.encoders.compact.evaluate import embed, first_hit_rate
+from recommender.encoders.compact.model import DIMENSION, CompactResNet
+from recommender.encoders.compact.photos import list_photos, load_squashed, split_photos
+
+STORED_PX = 176
+CROP_PX = 128
+BATCH = 64
+PEAK_LEARNING_RATE = 0.12
+WEIGHT_DECAY = 1e-3
+LABEL_SMOOTHING = 0.1
+COSINE_SCALE = 16.0
+CONTRASTIVE_WEIGHT = 0.3
+CONTRASTIVE_TEMPERATURE = 0.1
+MIXED_SHARE = 0.5
+EMA_DECAY = 0.998
+MAX_ROTATION_RAD = math.radians(30)
+MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+
+class CosineClassifier(nn.Module):
+    """Scaled cosines to one learned direction a label, so that angles are what is trained."""
+
+    def __init__(self, labels: int) -> None:
+        super().__init__()
+        self.directions = nn.Parameter(torch.randn(labels, DIMENSION) * 0.05)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, DIMENSION) float -> (B, labels) float logits."""
+        return COSINE_SCALE * functional.linear(
+            functional.normalize(features, dim=1), functional.normalize(self.directions, dim=1)
+        )
+
+
+def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Crop, rotate, mirror, shift colours and erase: (B, 3, STORED_PX, STORED_PX) uint8 ->
+    (B, 3, CROP_PX, CROP_PX) float, normalised.
+    """
+    batch = len(pixels)
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.empty(*(shape or (batch,))).uniform_(low, high, generator=generator)
+
+    area, ratio = uniform(0.3, 1.0), torch.exp(uniform(-0.29, 0.29))
+    half_width = (area * ratio).sqrt().clamp(max=1)
+    half_height = (area / ratio).sqrt().clamp(max=1)
+    angle = uniform(-MAX_ROTATION_RAD, MAX_ROTATION_RAD) * (uniform(0, 1) < 0.5)
+    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    theta = torch.zeros(batch, 2, 3)
+    theta[:, 0, 0] = half_width * angle.cos() * mirror
+    theta[:, 0, 1] = -half_height * angle.sin()
+    theta[:, 1, 0] = half_width * angle.sin() * mirror
+    theta[:, 1, 1] = half_height * angle.cos()
+    theta[:, 0, 2] = uniform(-1, 1) * (1 - half_width)
+    theta[:, 1, 2] = uniform(-1, 1) * (1 - half_height)
+    grid = functional.affine_grid(theta, [batch, 3, CROP_PX, CROP_PX], align_corners=False)
+    x = functional.grid_sample(pixels.float() / 255, grid, padding_mode="reflection", align_corners=False)
+    x = x * uniform(0.7, 1.3, batch, 1, 1, 1)  # brightness
+    grey = x.mean(dim=1, keepdim=True)
+    x = grey + (x - grey) * uniform(0.6, 1.4, batch, 1, 1, 1)  # saturation
+    middle = x.mean(dim=(1, 2, 3), keepdim=True)
+    x = middle + (x - middle) * uniform(0.7, 1.3, batch, 1, 1, 1)  # contrast
+    x = x * uniform(0.95, 1.05, batch, 3, 1, 1)  # white balance; hue stays, since it tells labels
+    x = ((x.clamp(0, 1) - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+    for row in (uniform(0, 1) < 0.25).nonzero().flatten().tolist():
+        top, left, height, width = _random_box(float(uniform(0.02, 0.25, 1)), generator)
+        x[row, :, top : top + height, left : left + width] = 0
+    return x
+
+
+def _random_box(share: float, generator: torch.Generator) -> tuple[int, int, int, int]:
+    ratio, down, right = torch.rand(3, generator=generator).tolist()
+    stretch = math.exp((ratio - 0.5) * 1.2)
+    height = min(CROP_PX, max(1, round(CROP_PX * math.sqrt(share * stretch))))
+    width = min(CROP_PX, max(1, round(CROP_PX * math.sqrt(share / stretch))))
+    return round(down * (CROP_PX - height)), round(right * (CROP_PX - width)), height, width
+
+
+def contrastive_loss(features: Tensor, labels: Tensor) -> Tensor:
+    """Supervised contrastive loss of one view: pulls equal labels of the batch together."""
+    unit = functional.normalize(features, dim=1)
+    logits = unit @ unit.T / CONTRASTIVE_TEMPERATURE  # (B, B)
+    itself = torch.eye(len(labels), dtype=torch.bool)
+    log_probability = functional.log_softmax(logits.masked_fill(itself, -1e9), dim=1)
+    same = (labels[:, None] == labels[None, :]) & ~itself
+    count = same.sum(dim=1)
+    mean = (log_probability * same).sum(dim=1)[count > 0] / count[count > 0]
+    return -mean.mean()
+
+
+def batches(labels: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield shuffled rows, each batch holding up to four photos of each label it draws, so that the
+    contrastive term finds partners also for the small labels.
+    """
+    rows = torch.randperm(len(labels), generator=generator)
+    fours: list[Tensor] = []
+    for label in labels.unique():
+        mine = rows[labels[rows] == label]
+        fours.extend(mine.split(4))
+    order = torch.randperm(len(fours), generator=generator).tolist()
+    shuffled = torch.cat([fours[index] for index in order])
+    yield from shuffled.split(BATCH)[: len(labels) // BATCH]
+
+
+def _loss(
+    network: nn.Module, classifier: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator
+) -> Tensor:
+    mixed = bool(torch.rand(1, generator=generator) < MIXED_SHARE)
+    kept = 1.0
+    partner = torch.arange(len(y))
+    if mixed:
+        partner = torch.randperm(len(y), generator=generator)
+        share = float(torch.rand(1, generator=generator)) * 0.5
+        top, left, height, width = _random_box(share, generator)
+        box = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
+        x[box] = x[partner][box]
+        kept = 1 - height * width / CROP_PX**2
+    with torch.autocast("cpu", torch.bfloat16, enabled=torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        features = network(x)
+    features = features.float()
+    logits = classifier(features)
+
+    def entropy(target: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, target, label_smoothing=LABEL_SMOOTHING)
+
+    loss = kept * entropy(y) + (1 - kept) * entropy(y[partner])
+    return loss if mixed else loss + CONTRASTIVE_WEIGHT * contrastive_loss(features, y)
+
+
+def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tuple[int, nn.Module]]:
+    """Train on (N, 3, STORED_PX, STORED_PX) uint8 photos and (N,) labels; yield after every epoch
+    its number and the averaged network.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    network = CompactResNet().to(memory_format=torch.channels_last)
+    classifier = CosineClassifier(int(labels.max()) + 1)
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)
+    parameters = [*network.parameters(), *classifier.parameters()]
+    optimizer = torch.optim.SGD(
+        parameters, momentum=0.9, nesterov=True, foreach=True, lr=0.01, weight_decay=WEIGHT_DECAY
+    )
+    steps = epochs * (len(labels) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, PEAK_LEARNING_RATE, total_steps=steps + 1, pct_start=0.15
+    )
+    for epoch in range(1, epochs + 1):
+        network.train()
+        for rows in batches(labels, generator):
+            loss = _loss(network, classifier, augment(pixels[rows], generator), labels[rows], generator)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            averaged.update_parameters(network)
+        yield epoch, averaged.module
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--photos", action="append", required=True, metavar="NAME=DIR")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    photos = [
+        photo
+        for name, _, folder in (item.partition("=") for item in arguments.photos)
+        for photo in list_photos(name, Path(folder))
+    ]
+    pixels = load_squashed(photos, STORED_PX)
+    split = split_photos(photos, pixels)
+    names = sorted({photo.label for photo in photos})
+    labels = torch.tensor([names.index(photo.label) for photo in photos])
+    print(
+        f"split {split.sha256[:16]}: {len(split.train)} train, {len(split.validation)} validation, "
+        f"{len(split.held_back)} held back, {len(names)} labels",
+        flush=True,
+    )
+    started = time.monotonic()
+    epochs = train(pixels[split.train], labels[split.train], arguments.epochs, arguments.seed)
+    for epoch, network in epochs:
+        if epoch % 5 and epoch != arguments.epochs:
+            continue
+        embeddings = embed(network, [photos[row] for row in split.validation])
+        rates = first_hit_rate(embeddings, photos, split.validation, split.validation, split.groups)
+        shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates.items())
+        print(f"epoch {epoch}: validation R@1 {shown} ({time.monotonic() - started:.0f} s)", flush=True)
+        half = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+        save_file(half, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

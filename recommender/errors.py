@@ -1,0 +1,135 @@
+"""Every error that Lookalike raises on purpose. What happens next is decided by class.
+
+LookalikeError
+├── TransientError             infrastructure; the same request may succeed later: retried
+│   ├── ImageStoreUnavailable    S3 or an https host: 5xx, timeout, connection, throttling
+│   ├── IndexUnavailable         Qdrant: timeout, connection
+│   └── RaceLost                 other writers kept winning the compare-and-swap
+├── PermanentError             the input is wrong; it will fail again: dead letters, at once
+│   ├── InvalidEvent             a document or event that breaks the wire format; names the field
+│   ├── ImageError               one image; names it
+│   │   ├── ImageNotAllowed        its bucket, host or folder is not on the allow-list
+│   │   ├── ImageNotFound          404, or access denied
+│   │   ├── ImageTooLarge          over the byte or pixel limit
+│   │   └── ImageNotDecodable      not an image, truncated, of an unknown format
+│   └── FeedError                a feed that is not allowed, missing or malformed
+├── QueryError                 the question is wrong; the API answers 4xx
+│   ├── InvalidQuery             a parameter is out of bounds or undeclared; names it
+│   ├── ProductNotFound          no such product
+│   ├── ProductNotSearchable     it exists, but none of its images could be embedded
+│   └── TextNotSupported         the encoder has no text tower
+├── ShuttingDown               asked of a batcher or an index that is closing
+└── StartupError               this process must not start
+    ├── UnknownEncoder           a name that is not in the registry
+    ├── WeightsUnavailable       weights that can't be fetched or read
+    ├── EncoderMismatch          the collection was filled by another encoder
+    └── IndexInUse               another process owns the embedded index
+"""
+
+
+class LookalikeError(Exception):
+    """The root of the tree above."""
+
+
+class TransientError(LookalikeError):
+    """Infrastructure failed; the same request may succeed later."""
+
+
+class ImageStoreUnavailable(TransientError):
+    """S3 or an https host answered 5xx or not at all."""
+
+
+class IndexUnavailable(TransientError):
+    """The index answered with an error of its own, or not at all."""
+
+
+class RaceLost(TransientError):
+    """Other writers kept winning the compare-and-swap on a product."""
+
+
+class PermanentError(LookalikeError):
+    """The input is wrong and will fail again."""
+
+
+class InvalidEvent(PermanentError):
+    """A document or event breaks the wire format; `field` is where, as a dotted path."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+
+
+class ImageError(PermanentError):
+    """One image can't be used; `uri` names it."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}")
+        self.uri = uri
+
+
+class ImageNotAllowed(ImageError):
+    """The image's bucket, host or folder is not on the allow-list."""
+
+
+class ImageNotFound(ImageError):
+    """There is no such image, or we may not read it."""
+
+
+class ImageTooLarge(ImageError):
+    """The image is over the byte or pixel limit."""
+
+
+class ImageNotDecodable(ImageError):
+    """The bytes are not an image that can be decoded."""
+
+
+class FeedError(PermanentError):
+    """A feed is not allowed, missing or malformed."""
+
+
+class QueryError(LookalikeError):
+    """The question is wrong."""
+
+
+class InvalidQuery(QueryError):
+    """A parameter is out of bounds or undeclared; `parameter` names it."""
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        super().__init__(f"{parameter}: {reason}")
+        self.parameter = parameter
+
+
+class ProductNotFound(QueryError):
+    """No such product is in the index."""
+
+
+class ProductNotSearchable(QueryError):
+    """The product exists, but none of its images could be embedded."""
+
+
+class TextNotSupported(QueryError):
+    """The encoder has no text tower."""
+
+
+class ShuttingDown(LookalikeError):
+    """What was asked is closing."""
+
+
+class StartupError(LookalikeError):
+    """This process must not start; the message says what to do."""
+
+
+class UnknownEncoder(StartupError):
+    """A name that is not in the registry."""
+
+
+class WeightsUnavailable(StartupError):
+    """Weights can't be fetched or read."""
+
+
+class EncoderMismatch(StartupError):
+    """The collection was filled by another encoder."""
+
+
+class IndexInUse(StartupError):
+    """Another process owns the embedded index."""

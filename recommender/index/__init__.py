@@ -1,0 +1,1 @@
+"""Where vectors and documents are kept: one protocol, two engines."""

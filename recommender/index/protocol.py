@@ -1,0 +1,175 @@
+"""The `ProductIndex` protocol, and the data that crosses it.
+
+One point per product. Both engines keep this contract; tests/integration/index runs it against both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.catalog import Filter
+from recommender.merge import ProductState
+
+Vectors = NDArray[np.float32]
+"""(N, D) float32, unit L2 norm, finite; row i for searchable image i."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedImage:
+    """What the index knows of one image of a product.
+
+    `row` is its row in the product's vectors; None when it could not be embedded, and `error` says
+    why. `etag` is that of the bytes that were embedded; None where the source has none.
+    """
+
+    uri: str
+    etag: str | None = None
+    row: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProduct:
+    """One point. `rev` grows with every write and is what a compare-and-swap compares."""
+
+    id: str
+    rev: int
+    state: ProductState
+    images: tuple[IndexedImage, ...]
+    vectors: Vectors | None = None  # only where the reader asked for them
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One compare-and-swap: write if the point's `rev` is still `expected_rev`.
+
+    `expected_rev` None means the point was missing. `vectors` None keeps the stored vectors (a
+    payload-only write); an array of no rows makes the point vectorless, never found by a search: a
+    tombstone, a stub, or a product none of whose images could be embedded. A missing point needs an
+    array.
+    """
+
+    id: str
+    expected_rev: int | None
+    state: ProductState
+    images: tuple[IndexedImage, ...]
+    vectors: Vectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result; `score` is the cosine of the best pair of rows, in [-1, 1]."""
+
+    stored: StoredProduct
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a scroll; `cursor` None means it was the last."""
+
+    products: tuple[StoredProduct, ...]
+    cursor: str | None
+
+
+class ProductIndex(Protocol):
+    """Reads, compare-and-swap writes and searches of one collection. Thread-safe.
+
+    Every method may raise `IndexUnavailable`; each blocks at most the configured deadline.
+    """
+
+    fingerprint: str
+    """The encoder fingerprint that the collection belongs to."""
+
+    def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
+        """Return what is stored under these product ids, tombstones and stubs included."""
+        ...
+
+    def write(self, writes: Sequence[Write]) -> set[str]:
+        """Apply compare-and-swaps, at most one a product; return the ids that lost their race.
+
+        Raises:
+            ValueError: a row is not finite or not of the collection's dimension; nothing is written.
+        """
+        ...
+
+    def search(
+        self,
+        vectors: Vectors,
+        where: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        min_score: float | None = None,
+        with_vectors: bool = False,
+    ) -> list[Hit]:
+        """Return the products nearest to any row of `vectors` ((Q, D)), best first.
+
+        The filter applies inside the search. Ties are broken by product id.
+        """
+        ...
+
+    def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
+        """Count live, searchable products by value of `field` (category, brand or attributes.KEY).
+
+        A product counts for its category and every category above it.
+        """
+        ...
+
+    def count(self, where: Filter) -> int:
+        """Count live, searchable products exactly."""
+        ...
+
+    def scroll(
+        self, where: Filter, *, limit: int = 256, cursor: str | None = None, vectors: bool = False
+    ) -> Page:
+        """Return live products (searchable or not) in a stable order, a page at a time."""
+        ...
+
+    def ping(self) -> None:
+        """Return if the index answers."""
+        ...
+
+    def close(self) -> None:
+        """Flush and let go; safe to call twice."""
+        ...
+
+
+class IndexEngine(Protocol):
+    """The collections of one catalog, one an encoder fingerprint, and which of them serves."""
+
+    def create(self, fingerprint: str, dimension: int) -> None:
+        """Create the collection and its payload indexes, before any point; a no-op if it exists."""
+        ...
+
+    def open(self, fingerprint: str) -> ProductIndex:
+        """Open one collection.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+            IndexInUse: another process owns the embedded index.
+        """
+        ...
+
+    def fingerprints(self) -> list[str]:
+        """List the fingerprints of all collections of this catalog, sorted."""
+        ...
+
+    def serving(self) -> str | None:
+        """Return the fingerprint that the alias names; None before the first promotion."""
+        ...
+
+    def promote(self, fingerprint: str) -> None:
+        """Point the alias at this collection, atomically."""
+        ...
+
+    def drop(self, fingerprint: str) -> None:
+        """Delete one collection; the serving one is refused with ValueError."""
+        ...
+
+    def close(self) -> None:
+        """Close every open collection."""
+        ...

@@ -1,0 +1,1 @@
+"""Celery, and everything that runs in the background."""
