@@ -1,8 +1,8 @@
 """Folders of labelled photos, split once, with near-duplicates kept on one side.
 
 A data set is a folder with `train` and `validation` (or `val`) below it; below those a photo's
-label is the path of the folders it lies in. Of `train`, a part is held back for the number that is
-reported; `validation` is for choosing.
+label is the path of the folders it lies in. Training sees `train` alone. `validation` is split once:
+a smaller part for choosing, a larger one held back for the number that is reported.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-HELD_BACK_SHARE = 0.12
+STORED_PX = 176
+HELD_BACK_SHARE = 2 / 3  # of the validation photos
 NEAR_DUPLICATE_CORRELATION = 0.95
 _PART_OF_FOLDER = {"train": "train", "validation": "validation", "val": "validation"}
 
@@ -33,12 +34,22 @@ class Photo:
     part: str
 
 
-def list_photos(data_set: str, root: Path) -> list[Photo]:
-    """List the photos of one data set, sorted by name.
+def list_photos(named_folders: Sequence[str]) -> list[Photo]:
+    """List the photos of data sets given as NAME=FOLDER, each sorted by name.
 
     Raises:
-        ValueError: there is no photo below `root/train` or `root/validation`.
+        ValueError: an item is not NAME=FOLDER, or a folder lacks photos below one of its parts.
     """
+    photos = []
+    for item in named_folders:
+        name, equals, folder = item.partition("=")
+        if not (name and equals and folder):
+            raise ValueError(f"{item}: expected NAME=FOLDER")
+        photos += _photos_below(name, Path(folder))
+    return photos
+
+
+def _photos_below(data_set: str, root: Path) -> list[Photo]:
     photos = []
     for folder, part in _PART_OF_FOLDER.items():
         for path in sorted((root / folder).rglob("*")):
@@ -96,10 +107,10 @@ def near_duplicate_groups(pixels: Tensor) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows of the three parts, and the near-duplicate group of every row."""
+    """Rows of the three parts, the near-duplicate group of every row, and a hash of who is where."""
 
     train: list[int]
-    validation: list[int]
+    choosing: list[int]
     held_back: list[int]
     groups: list[int]
     sha256: str
@@ -108,30 +119,25 @@ class Split:
 def split_photos(photos: Sequence[Photo], pixels: Tensor) -> Split:
     """Split once and for all: the same photos give the same split, whatever their order on disk.
 
-    A group with a validation photo is validation's: its training photos are left out. Of the other
-    groups of a label, those with the smallest hash of their first name are held back until
-    `HELD_BACK_SHARE` of the label's photos is reached.
+    Near-duplicates stay on one side: a training photo in a group with a validation photo is left
+    out. Of the groups of a label in `validation`, those with the smallest hash of their first name
+    are held back until `HELD_BACK_SHARE` of the label's photos is reached.
     """
     groups = near_duplicate_groups(pixels)
-    members: dict[int, list[int]] = defaultdict(list)
-    for row, group in enumerate(groups):
-        members[group].append(row)
-    validation = [row for row, photo in enumerate(photos) if photo.part == "validation"]
-    theirs = {groups[row] for row in validation}
-    by_label: dict[str, list[list[int]]] = defaultdict(list)
-    for group, rows in members.items():
-        if group not in theirs:
-            by_label[photos[rows[0]].label].append(rows)
-    held_back = sorted(row for rows in by_label.values() for row in _held_back(photos, rows))
-    not_trained = set(held_back)
-    train = sorted(
-        row
-        for label_groups in by_label.values()
-        for rows in label_groups
-        for row in rows
-        if row not in not_trained
-    )
-    return Split(train, validation, held_back, groups, _digest(photos, train, validation, held_back))
+    by_label: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, photo in enumerate(photos):
+        if photo.part == "validation":
+            by_label[photo.label][groups[row]].append(row)
+    held_back: set[int] = set()
+    for members in by_label.values():
+        held_back.update(_held_back(photos, list(members.values())))
+    touched = {groups[row] for row, photo in enumerate(photos) if photo.part == "validation"}
+    train = [row for row, photo in enumerate(photos) if photo.part == "train" and groups[row] not in touched]
+    choosing = [
+        row for row, photo in enumerate(photos) if photo.part == "validation" and row not in held_back
+    ]
+    held = sorted(held_back)
+    return Split(train, choosing, held, groups, _digest(photos, train, choosing, held))
 
 
 def _held_back(photos: Sequence[Photo], groups: list[list[int]]) -> Iterator[int]:
@@ -150,7 +156,7 @@ def _held_back(photos: Sequence[Photo], groups: list[list[int]]) -> Iterator[int
 def _digest(photos: Sequence[Photo], *parts: list[int]) -> str:
     lines = [
         f"{part} {photos[row].name}"
-        for part, rows in zip(("train", "validation", "held_back"), parts, strict=True)
+        for part, rows in zip(("train", "choosing", "held_back"), parts, strict=True)
         for row in rows
     ]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

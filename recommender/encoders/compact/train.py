@@ -5,14 +5,16 @@
 One network, one cosine classifier over the labels of all data sets, plus a supervised contrastive
 term (Khosla et al., "Supervised Contrastive Learning", 2020, equation 2) on the batches that are
 not mixed. Mixed batches use CutMix (Yun et al., 2019). The weights that are kept are an exponential
-moving average. On a processor with bfloat16 units the forward pass runs in bfloat16.
+moving average. The forward pass runs in bfloat16, which a processor with units for it does at twice
+the rate of float32.
 """
 
 import argparse
 import math
-import time
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import save_file
@@ -20,24 +22,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from recommender.encoders.compact.evaluate import embed, first_hit_rate
+from recommender.encoders.compact.evaluate import INPUT_PX, MEAN, STD, embed, first_hit_rates, shown
 from recommender.encoders.compact.model import DIMENSION, CompactResNet
-from recommender.encoders.compact.photos import list_photos, load_squashed, split_photos
+from recommender.encoders.compact.photos import STORED_PX, list_photos, load_squashed, split_photos
 
-STORED_PX = 176
 CROP_PX = 128
 BATCH = 64
-PEAK_LEARNING_RATE = 0.12
-WEIGHT_DECAY = 1e-3
+PEAK_LEARNING_RATE = 0.1
+WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
 COSINE_SCALE = 16.0
 CONTRASTIVE_WEIGHT = 0.3
 CONTRASTIVE_TEMPERATURE = 0.1
-MIXED_SHARE = 0.5
+MIXED_SHARE = 0.35
 EMA_DECAY = 0.998
 MAX_ROTATION_RAD = math.radians(30)
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 class CosineClassifier(nn.Module):
@@ -55,8 +54,9 @@ class CosineClassifier(nn.Module):
 
 
 def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Crop, rotate, mirror, shift colours and erase: (B, 3, STORED_PX, STORED_PX) uint8 ->
-    (B, 3, CROP_PX, CROP_PX) float, normalised.
+    """Crop, rotate, mirror, shift colours and erase.
+
+    (B, 3, STORED_PX, STORED_PX) uint8 -> (B, 3, CROP_PX, CROP_PX) float, normalised.
     """
     batch = len(pixels)
 
@@ -111,8 +111,10 @@ def contrastive_loss(features: Tensor, labels: Tensor) -> Tensor:
 
 
 def batches(labels: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield shuffled rows, each batch holding up to four photos of each label it draws, so that the
-    contrastive term finds partners also for the small labels.
+    """Yield the rows of each batch of one epoch, shuffled.
+
+    A batch holds up to four photos of each label it draws, so that the contrastive term finds partners
+    also for the small labels.
     """
     rows = torch.randperm(len(labels), generator=generator)
     fours: list[Tensor] = []
@@ -137,7 +139,7 @@ def _loss(
         box = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
         x[box] = x[partner][box]
         kept = 1 - height * width / CROP_PX**2
-    with torch.autocast("cpu", torch.bfloat16, enabled=torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+    with torch.autocast("cpu", torch.bfloat16):
         features = network(x)
     features = features.float()
     logits = classifier(features)
@@ -149,9 +151,10 @@ def _loss(
     return loss if mixed else loss + CONTRASTIVE_WEIGHT * contrastive_loss(features, y)
 
 
-def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tuple[int, nn.Module]]:
-    """Train on (N, 3, STORED_PX, STORED_PX) uint8 photos and (N,) labels; yield after every epoch
-    its number and the averaged network.
+def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tuple[int, CompactResNet]]:
+    """Train on (N, 3, STORED_PX, STORED_PX) uint8 photos and (N,) labels.
+
+    Yields after every epoch its number and the averaged network.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -175,41 +178,34 @@ def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tu
             optimizer.step()
             schedule.step()
             averaged.update_parameters(network)
-        yield epoch, averaged.module
+        yield epoch, cast("CompactResNet", averaged.module)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Train on the `train` photos and write the averaged weights, in half precision."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--photos", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
-    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    photos = [
-        photo
-        for name, _, folder in (item.partition("=") for item in arguments.photos)
-        for photo in list_photos(name, Path(folder))
-    ]
-    pixels = load_squashed(photos, STORED_PX)
+    photos = list_photos(arguments.photos)
+    pixels, sharp = load_squashed(photos, STORED_PX), load_squashed(photos, INPUT_PX)
     split = split_photos(photos, pixels)
     names = sorted({photo.label for photo in photos})
     labels = torch.tensor([names.index(photo.label) for photo in photos])
-    print(
-        f"split {split.sha256[:16]}: {len(split.train)} train, {len(split.validation)} validation, "
-        f"{len(split.held_back)} held back, {len(names)} labels",
-        flush=True,
+    sys.stdout.write(
+        f"split {split.sha256}: {len(split.train)} to train on, {len(split.choosing)} to choose by, "
+        f"{len(split.held_back)} held back, {len(names)} labels\n"
     )
-    started = time.monotonic()
-    epochs = train(pixels[split.train], labels[split.train], arguments.epochs, arguments.seed)
-    for epoch, network in epochs:
-        if epoch % 5 and epoch != arguments.epochs:
-            continue
-        embeddings = embed(network, [photos[row] for row in split.validation])
-        rates = first_hit_rate(embeddings, photos, split.validation, split.validation, split.groups)
-        shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates.items())
-        print(f"epoch {epoch}: validation R@1 {shown} ({time.monotonic() - started:.0f} s)", flush=True)
-        half = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-        save_file(half, arguments.out)
+    for epoch, network in train(pixels[split.train], labels[split.train], arguments.epochs, arguments.seed):
+        if epoch % 10 == 0 or epoch == arguments.epochs:
+            embeddings = embed(network, sharp)
+            rates = first_hit_rates(embeddings, photos, split, split.choosing, split.train)
+            sys.stdout.write(f"epoch {epoch}: R@1 of the photos to choose by: {shown(rates)}\n")
+            sys.stdout.flush()
+    weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, arguments.out)
 
 
 if __name__ == "__main__":

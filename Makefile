@@ -1,0 +1,51 @@
+# `make help` lists what there is. Everything runs in .venv, made on first use.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)/bin/uv
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.ready: $(BIN)/uv requirements.lock pyproject.toml
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.ready  ## Draw a catalog, index it, ask it, and leave demo/similar.png
+	$(BIN)/lookalike demo
+
+.PHONY: serve
+serve: $(VENV)/.ready  ## Serve to stay: worker, index, API and the gallery at /
+	$(BIN)/lookalike up
+
+.PHONY: test
+test: $(VENV)/.ready  ## Run the tests
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(VENV)/.ready  ## Lint, check formats, types and import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(VENV)/.ready  ## Measure the pipeline against the bare encoder, in one run
+	$(BIN)/python -m tests.benchmarks.throughput
+
+.PHONY: lock
+lock: $(BIN)/uv  ## Resolve requirements.lock again, with hashes
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --group dev --extra demo pyproject.toml --output-file requirements.lock
