@@ -1,0 +1,21 @@
+"""Every Prometheus metric, declared once; names start with lookalike_."""
+
+from prometheus_client import Counter, Histogram
+
+# The worker
+EVENTS = Counter("lookalike_events_total", "Product events by what became of them", ["outcome"])
+STAGE_SECONDS = Histogram("lookalike_batch_stage_seconds", "What one stage of a batch took", ["stage"])
+IMAGES_EMBEDDED = Counter("lookalike_images_embedded_total", "Images that were embedded for the index")
+IMAGES_FAILED = Counter("lookalike_images_failed_total", "Images that failed for good")
+RACES_LOST = Counter("lookalike_races_lost_total", "Compare-and-swap writes that another writer won")
+DEAD_LETTERS = Counter("lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"])
+PUBLISHED_AGAIN = Counter("lookalike_published_again_total", "Messages tried again, by cause", ["cause"])
+STREAM_FORWARDED = Counter("lookalike_stream_forwarded_total", "Stream entries handed to Celery", ["type"])
+
+# The queries and the API
+QUERY_SECONDS = Histogram("lookalike_query_seconds", "What one question took, embedding and search included")
+API_SECONDS = Histogram(
+    "lookalike_api_request_seconds",
+    "What one HTTP request took, by route and answer",
+    ["route", "method", "status"],
+)
