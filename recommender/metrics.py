@@ -1,6 +1,6 @@
 """Every Prometheus metric, declared once; names start with lookalike_."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 # The worker
 EVENTS = Counter("lookalike_events_total", "Product events by what became of them", ["outcome"])
@@ -8,7 +8,9 @@ STAGE_SECONDS = Histogram("lookalike_batch_stage_seconds", "What one stage of a 
 IMAGES_EMBEDDED = Counter("lookalike_images_embedded_total", "Images that were embedded for the index")
 IMAGES_FAILED = Counter("lookalike_images_failed_total", "Images that failed for good")
 RACES_LOST = Counter("lookalike_races_lost_total", "Compare-and-swap writes that another writer won")
-DEAD_LETTERS = Counter("lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"])
+DEAD_LETTERS = Counter(
+    "lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"]
+)
 PUBLISHED_AGAIN = Counter("lookalike_published_again_total", "Messages tried again, by cause", ["cause"])
 STREAM_FORWARDED = Counter("lookalike_stream_forwarded_total", "Stream entries handed to Celery", ["type"])
 
@@ -19,3 +21,13 @@ API_SECONDS = Histogram(
     "What one HTTP request took, by route and answer",
     ["route", "method", "status"],
 )
+
+# The encoder
+ENCODE_BATCH_SIZE = Histogram(
+    "lookalike_encode_batch_size",
+    "Inputs merged into one call of the encoder",
+    ["kind"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
+)
+ENCODE_SECONDS = Histogram("lookalike_encode_seconds", "What one call of the encoder took", ["kind"])
+ENCODE_QUEUE_DEPTH = Gauge("lookalike_encode_queue_depth", "Inputs waiting for the encoder", ["priority"])
