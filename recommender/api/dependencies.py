@@ -1,0 +1,40 @@
+"""What a route may ask for."""
+
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict
+
+from config.settings import Settings
+from recommender.resources import Resources
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _product_id(
+    product_id: Annotated[str, Path(description="the product's id, percent-encoded")],
+) -> str:
+    return unquote(product_id)  # routes match the path as it was sent
+
+
+class _Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def no_parameters(_: Annotated[_Nothing, Query()]) -> None:
+    """Refuse every query parameter, by its name."""
+
+
+Owned = Annotated[Resources, Depends(_resources)]
+Configured = Annotated[Settings, Depends(_settings)]
+ProductIdInPath = Annotated[str, Depends(_product_id)]
+"""Of a route with `{product_id:path}`."""

@@ -1,0 +1,80 @@
+"""The catalog as the index knows it: products, their images, categories."""
+
+import hashlib
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Response
+
+from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
+from recommender.api.models import CategoryCounts, ProductList, ProductView, product_list, product_view
+from recommender.api.parameters import ATTRIBUTE_PARAMETER, ListParameters, ThumbnailParameters
+from recommender.api.problems import responses
+from recommender.images.decode import thumbnail
+
+router = APIRouter(prefix="/v1", tags=["catalog"])
+_CACHING = "private, max-age=3600"
+
+
+@router.get("/categories", responses=responses(401, 503), dependencies=[Depends(no_parameters)])
+def categories(resources: Owned) -> CategoryCounts:
+    """Searchable products by category path, sorted by path; a category counts what is below it."""
+    return CategoryCounts(categories=resources.recommender.categories())
+
+
+@router.get("/products", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)
+def list_products(parameters: Annotated[ListParameters, Query()], resources: Owned) -> ProductList:
+    """Products that a filter matches, in a stable order, a page at a time."""
+    cursor = str(parameters.cursor) if parameters.cursor else None
+    page = resources.recommender.products(parameters.where(), limit=parameters.limit, cursor=cursor)
+    return product_list(page)
+
+
+@router.get(
+    "/products/{product_id:path}/images/{n:int}",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {}}, "description": "The thumbnail"},
+        304: {"description": "The one that the client has is current"},
+        **responses(400, 401, 403, 404, 413, 422, 503),
+    },
+)
+def product_image(  # noqa: PLR0917  # FastAPI passes them by name
+    product_id: ProductIdInPath,
+    n: Annotated[int, Path(ge=0, description="which image of the product, from 0")],
+    parameters: Annotated[ThumbnailParameters, Query()],
+    resources: Owned,
+    settings: Configured,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """A JPEG of one image of a product, within px x px pixels."""
+    stored = resources.recommender.product(product_id)
+    if n >= len(stored.images):
+        raise HTTPException(404, f"product {product_id!r} has {len(stored.images)} images, counted from 0")
+    image, px = stored.images[n], parameters.px
+    # A client that has what was embedded costs one conditional read, and no pixels.
+    unchanged = if_none_match is not None and image.etag is not None and _tag(image.etag, px) in if_none_match
+    fetched = resources.source.fetch(image.uri, etag=image.etag if unchanged else None)
+    if fetched is None:
+        headers = {"ETag": if_none_match or "", "Cache-Control": _CACHING}
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    tag = _tag(fetched.etag or hashlib.sha256(fetched.data).hexdigest(), px)
+    headers = {"ETag": tag, "Cache-Control": _CACHING, "X-Content-Type-Options": "nosniff"}
+    if if_none_match is not None and tag in if_none_match:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    jpeg = thumbnail(fetched.data, name=image.uri, px=px, max_pixels=settings.images.max_pixels)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+@router.get(
+    "/products/{product_id:path}",
+    responses=responses(401, 404, 503),
+    dependencies=[Depends(no_parameters)],
+)
+def product(product_id: ProductIdInPath, resources: Owned) -> ProductView:
+    """One product, its patches applied."""
+    return product_view(resources.recommender.product(product_id))
+
+
+def _tag(etag: str, px: int) -> str:
+    return f'"{hashlib.sha256(f"{etag} {px}".encode()).hexdigest()[:32]}"'

@@ -1,0 +1,65 @@
+"""What looks like this: a product, several, a photo, a text."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, File, Query
+
+from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
+from recommender.api.models import SimilarAnswer, similar_answer
+from recommender.api.parameters import ATTRIBUTE_PARAMETER, SimilarParameters, SimilarRequest, UploadForm
+from recommender.api.problems import responses
+from recommender.errors import ImageTooLarge
+from recommender.similar import Question
+
+router = APIRouter(prefix="/v1", tags=["similar"])
+upload_router = APIRouter(prefix="/v1", tags=["similar"])
+
+
+@router.get(
+    "/products/{product_id:path}/similar",
+    responses=responses(400, 401, 404, 409, 503),
+    openapi_extra=ATTRIBUTE_PARAMETER,
+)
+def similar_to_product(
+    product_id: ProductIdInPath, parameters: Annotated[SimilarParameters, Query()], resources: Owned
+) -> SimilarAnswer:
+    """Products that look like this one, best first, itself left out.
+
+    409 says that the product is known, but none of its images could be embedded.
+    """
+    question = Question(positive=(product_id,), where=parameters.where(), **parameters.rules())
+    return similar_answer(resources.recommender.similar(question))
+
+
+@router.post(
+    "/similar",
+    responses=responses(400, 401, 403, 404, 409, 413, 422, 503),
+    dependencies=[Depends(no_parameters)],
+)
+def similar_to_several(request: SimilarRequest, resources: Owned) -> SimilarAnswer:
+    """Products that look like any of several, like an image by its address, or like a text.
+
+    A candidate that looks more like one of `negative` than like the positives is dropped. 422 says
+    that the encoder has no text tower, or that the image can't be decoded.
+    """
+    return similar_answer(resources.recommender.similar(request.question()))
+
+
+@upload_router.post(
+    "/similar/image",
+    responses=responses(400, 401, 413, 422, 503),
+    dependencies=[Depends(no_parameters)],
+)
+def similar_to_photo(
+    form: Annotated[UploadForm, File()], resources: Owned, settings: Configured
+) -> SimilarAnswer:
+    """Products that look like an uploaded photo; rules, filters and `attr.NAME` are form fields.
+
+    413 comes while the upload still runs. 422 says that it is not an image we can decode.
+    """
+    limit = settings.api.max_upload_bytes
+    photo = form.file.file.read(limit + 1)
+    if len(photo) > limit:
+        raise ImageTooLarge("the uploaded image", f"is larger than {limit} bytes")
+    question = Question(image=photo, where=form.where(), **form.rules())
+    return similar_answer(resources.recommender.similar(question))

@@ -1,0 +1,71 @@
+"""What one process owns, built once and closed once; worker and API share it."""
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from config.settings import Settings
+from recommender.encoders.batcher import DynamicBatcher
+from recommender.encoders.load import load_encoder
+from recommender.encoders.protocol import Encoder
+from recommender.images.source import ImageSource
+from recommender.index.open import open_engine, open_serving_index
+from recommender.index.protocol import IndexEngine, ProductIndex
+from recommender.similar import Recommender
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The expensive parts of a process. Every one is thread-safe, save `encoder`: ask the batcher."""
+
+    engine: IndexEngine
+    encoder: Encoder
+    index: ProductIndex
+    batcher: DynamicBatcher
+    source: ImageSource
+    recommender: Recommender
+    _closing: "ExitStack[None]" = field(repr=False, compare=False)
+
+    def close(self) -> None:
+        """Close all of it, the last built first; safe to call twice."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_resources(settings: Settings) -> Resources:
+    """Build all of it; what was built is closed again when a later part fails.
+
+    The index comes first: that another process owns it is known at once, a model takes seconds.
+
+    Raises:
+        StartupError: this process must not start; the message says why.
+        IndexUnavailable: the server of the index does not answer.
+    """
+    stack: "ExitStack[None]" = ExitStack()
+    with stack:
+        engine = open_engine(settings)
+        stack.callback(engine.close)
+        encoder = load_encoder(settings.encoder)
+        index = open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension)
+        stack.callback(index.close)
+        batcher = DynamicBatcher(encoder, settings.encoder.max_batch_size)
+        stack.callback(batcher.close)
+        source = ImageSource(settings.s3, settings.images)
+        stack.callback(source.close)
+        recommender = Recommender(index, batcher, source, settings)
+        log.info(
+            "resources_opened",
+            extra={"encoder": encoder.fingerprint, "device": encoder.device, "index": settings.index_url},
+        )
+        return Resources(engine, encoder, index, batcher, source, recommender, stack.pop_all())
