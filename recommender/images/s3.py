@@ -1,0 +1,159 @@
+"""Images in buckets of the S3 protocol; botocore's errors are translated here and nowhere else."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from config.settings import ImageSettings, S3Settings
+from recommender.errors import (
+    FeedError,
+    ImageError,
+    ImageNotAllowed,
+    ImageNotFound,
+    ImageStoreUnavailable,
+)
+from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_body
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+NOT_MODIFIED = 304
+
+# Codes that come with a 3xx or 4xx status and yet are no fault of the image's: the store asks for
+# patience, our credentials have expired, or endpoint and region are set wrong.
+PASSING_CODES = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IllegalLocationConstraintException",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "PermanentRedirect",
+        "RequestExpired",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestTimeTooSkewed",
+        "RequestTimeout",
+        "SignatureDoesNotMatch",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TokenRefreshRequired",
+        "TooManyRequests",
+        "TooManyRequestsException",
+    }
+)
+
+
+class S3Store:
+    """Reads objects of the allowed buckets; one client, which any thread may use."""
+
+    def __init__(self, settings: S3Settings, images: ImageSettings) -> None:
+        self._settings = settings
+        self._max_bytes = images.max_bytes
+        self.client: S3Client = boto3.session.Session().client(
+            "s3",
+            endpoint_url=settings.endpoint_url,
+            region_name=settings.region,
+            config=Config(
+                connect_timeout=settings.timeout_s,
+                read_timeout=settings.timeout_s,
+                # Patience is the worker's: it retries without holding one of these threads.
+                retries={"mode": "standard", "total_max_attempts": 2},
+                max_pool_connections=images.threads,
+                # A store of one's own rarely has a DNS name for each bucket.
+                s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
+            ),
+        )
+
+    def fetch(self, uri: str, etag: str | None) -> Fetched | None:
+        """Read one object; None if it still has this `etag`. Blocks.
+
+        Raises:
+            ImageNotAllowed: its bucket is not on the allow-list.
+            ImageNotFound: no such bucket or key, or access is denied.
+            ImageTooLarge: it is over the byte limit.
+            ImageStoreUnavailable: the store failed; the same request may succeed later.
+        """
+        with translated(uri):
+            response = self._get(uri, etag)
+            if response is None:
+                return None
+            with closing(response["Body"]) as body:
+                check_size(uri, response.get("ContentLength", 0), self._max_bytes)
+                data = read_body(
+                    uri,
+                    body.iter_chunks(CHUNK_BYTES),
+                    max_bytes=self._max_bytes,
+                    timeout_s=self._settings.timeout_s,
+                )
+            return Fetched(data, response.get("ETag"))
+
+    def stream(self, uri: str) -> Iterator[bytes]:
+        """Yield an object of any size, a chunk at a time. Blocks at every chunk.
+
+        Raises:
+            FeedError: it is not allowed or not there; an image would be an `ImageError`.
+            ImageStoreUnavailable: the store failed; the same request may succeed later.
+        """
+        try:
+            with translated(uri):
+                response = self._get(uri, None)
+                assert response is not None
+                with closing(response["Body"]) as body:
+                    yield from body.iter_chunks(CHUNK_BYTES)
+        except ImageError as error:
+            raise FeedError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.client.close()
+
+    def _get(self, uri: str, etag: str | None) -> "GetObjectOutputTypeDef | None":
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if bucket not in self._settings.buckets:
+            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
+        if not key:
+            raise ImageNotFound(uri, "names a bucket, but no key in it")
+        try:
+            if etag is None:
+                return self.client.get_object(Bucket=bucket, Key=key)
+            return self.client.get_object(Bucket=bucket, Key=key, IfNoneMatch=etag)
+        except ClientError as error:
+            if _status(error) == NOT_MODIFIED:
+                return None
+            raise
+
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Turn what botocore raises inside into an error of ours that names `uri`."""
+    try:
+        yield
+    except ClientError as error:
+        raise _as_ours(uri, error) from error
+    except ParamValidationError as error:
+        raise ImageNotFound(uri, f"not a name that S3 knows: {error}") from error
+    except BotoCoreError as error:  # timeouts, connections, short bodies, no credentials
+        raise ImageStoreUnavailable(f"{uri}: {error}") from error
+
+
+def _as_ours(uri: str, error: ClientError) -> ImageNotFound | ImageStoreUnavailable:
+    said = error.response.get("Error", {})
+    code, message, status = said.get("Code", ""), said.get("Message", ""), _status(error)
+    reason = f"the store answered {status} {code} {message}".rstrip()
+    if status >= 500 or status == 429 or code in PASSING_CODES:
+        return ImageStoreUnavailable(f"{uri}: {reason}")
+    if status == 403:
+        return ImageNotFound(uri, f"access denied: {reason}")
+    return ImageNotFound(uri, reason)
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
