@@ -52,7 +52,7 @@ def open_resources(settings: Settings) -> Resources:
         StartupError: this process must not start; the message says why.
         IndexUnavailable: the server of the index does not answer.
     """
-    stack: "ExitStack[None]" = ExitStack()
+    stack: ExitStack[None] = ExitStack()
     with stack:
         engine = open_engine(settings)
         stack.callback(engine.close)
