@@ -51,12 +51,18 @@ def _attribute_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         if len(value) > 256 or not all(isinstance(item, str) for item in value):
             raise ValueError("a list must hold at most 256 strings")
-        return tuple(value)
+        return tuple(_unicode(item) for item in value)
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
         raise ValueError("must be a string, a finite number, a boolean or a list of strings")
     if isinstance(value, str) and len(value) > 1024:
         raise ValueError("must be at most 1024 characters long")
-    return value
+    return _unicode(value) if isinstance(value, str) else value
+
+
+def _unicode(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain lone surrogates")
+    return text
 
 
 ProductId = Annotated[

@@ -54,7 +54,7 @@ class ProductState:
             return None
         if not self.patches:
             return self.document
-        values = self.document.model_dump(exclude_unset=True)
+        values = {name: getattr(self.document, name) for name in self.document.model_fields_set}
         attributes = dict(self.document.attributes)
         if "attributes" in self.patches:
             attributes = {}
@@ -69,7 +69,9 @@ class ProductState:
             elif top != "attributes":
                 values.pop(top, None)
         values |= {"attributes": attributes, "version": self.version}
-        return Product.model_validate(values)
+        # Every part was validated on its own; together, patches may name more attributes than one
+        # document may hold.
+        return Product.model_construct(**values)
 
     @property
     def deleted(self) -> bool:
