@@ -1,0 +1,43 @@
+"""Which engine the settings name, and which of its collections this process serves from."""
+
+from pathlib import Path
+
+from config.settings import Settings
+from recommender.errors import EncoderMismatch
+from recommender.index.embedded import EmbeddedEngine
+from recommender.index.protocol import IndexEngine, ProductIndex
+from recommender.index.schema import Schema
+from recommender.index.server import ServerEngine
+
+
+def open_engine(settings: Settings) -> IndexEngine:
+    """Open the engine at `settings.index_url`.
+
+    Raises:
+        StartupError: the server is too old.
+        IndexUnavailable: the server doesn't answer.
+    """
+    schema = Schema(settings.catalog, settings.index.attributes)
+    if settings.index_is_embedded:
+        return EmbeddedEngine(Path(settings.index_url.removeprefix("edge:")), schema)
+    return ServerEngine(settings.index_url, settings.index, schema)
+
+
+def open_serving_index(engine: IndexEngine, fingerprint: str, dimension: int) -> ProductIndex:
+    """Open the collection that the alias names; the first process creates and promotes its own.
+
+    Raises:
+        EncoderMismatch: that collection was filled by another encoder than this process has.
+        IndexInUse: another process owns the embedded index.
+    """
+    if engine.serving() is None:
+        engine.create(fingerprint, dimension)
+        engine.promote(fingerprint)
+    serving = engine.serving()
+    if serving != fingerprint:
+        raise EncoderMismatch(
+            f"this process has the encoder {fingerprint}, but the serving collection was filled by "
+            f"{serving}: configure that encoder (ENCODER__NAME, ENCODER__WEIGHTS), or reindex with the new "
+            "one (catalog.reindex), or choose another CATALOG"
+        )
+    return engine.open(fingerprint)

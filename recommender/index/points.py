@@ -1,0 +1,105 @@
+"""What an engine must be able to do with points, so that `PointIndex` can keep products in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from recommender.index.filters import Where
+from recommender.index.protocol import Vectors
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewPoint:
+    """A point to write whole; an array of no rows makes it vectorless."""
+
+    id: str
+    payload: Payload
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Write these points where they are missing; leave those that exist alone."""
+
+    points: tuple[NewPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write these points where they exist and match; leave the others, and missing ones, alone."""
+
+    points: tuple[NewPoint, ...]
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
+class OverwritePayload:
+    """Replace the whole payload of every point that matches; its vectors stay."""
+
+    payload: Payload
+    where: Where
+
+
+Operation = Insert | Replace | OverwritePayload
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPoint:
+    """A point as it was read: the payload fields and vectors that were asked for.
+
+    `vectors` has no rows where the point has none, and is None where they were not asked for;
+    `score` is 0 outside of searches.
+    """
+
+    payload: Payload
+    vectors: Vectors | None = None
+    score: float = 0.0
+
+
+class PointStore(Protocol):
+    """The points of one collection. Thread-safe.
+
+    Raises `IndexUnavailable` when the engine fails, `ShuttingDown` after `close`.
+    """
+
+    dimension: int
+
+    def retrieve(
+        self, ids: Sequence[str], *, fields: Sequence[str] | None = None, vectors: bool = False
+    ) -> list[FoundPoint]:
+        """Read the points that exist, in any order; `fields` None reads the whole payload."""
+        ...
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Apply the operations in order; each is atomic and durable on return, all of them are not."""
+        ...
+
+    def nearest(
+        self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
+    ) -> list[list[FoundPoint]]:
+        """For each of the (Q, D) rows the best points, best first, by the cosine of their best row."""
+        ...
+
+    def facet(self, field: str, where: Where, *, limit: int) -> dict[str, int]:
+        """Count matching points by value, most frequent first."""
+        ...
+
+    def count(self, where: Where) -> int:
+        """Count matching points exactly."""
+        ...
+
+    def scroll(
+        self, where: Where, *, limit: int, start: str | None, vectors: bool = False
+    ) -> tuple[list[FoundPoint], str | None]:
+        """Read matching points in the order of their ids, from `start` on; and the next start."""
+        ...
+
+    def ping(self) -> None:
+        """Return if the engine answers."""
+        ...
+
+    def close(self) -> None:
+        """Let go; safe to call twice."""
+        ...

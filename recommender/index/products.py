@@ -1,0 +1,187 @@
+"""`ProductIndex` over the points of an engine: compare-and-swap, best-pair search, order of ties."""
+
+from collections.abc import Iterator, Sequence
+from uuid import uuid4
+
+import numpy as np
+
+from recommender.catalog import Filter
+from recommender.index.filters import Where, at_revision, conditions
+from recommender.index.points import (
+    FoundPoint,
+    Insert,
+    NewPoint,
+    Operation,
+    OverwritePayload,
+    PointStore,
+    Replace,
+)
+from recommender.index.protocol import Hit, Page, StoredProduct, Vectors, Write
+from recommender.index.schema import LIVE, SEARCHABLE, Schema, payload_of, stored_of
+
+_MOST_TIES = 1024
+"""How many candidates beyond a page are read, at most, to order products of equal score by id."""
+
+
+class PointIndex:
+    """Keeps products as points; implements `ProductIndex` for both engines."""
+
+    def __init__(self, store: PointStore, schema: Schema, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self._store = store
+        self._schema = schema
+
+    def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
+        """Return what is stored under these product ids, tombstones and stubs included."""
+        if not ids:
+            return {}
+        points = self._store.retrieve([self._schema.point_id(i) for i in ids], vectors=vectors)
+        return {point.payload["id"]: _stored(point) for point in points}
+
+    def write(self, writes: Sequence[Write]) -> set[str]:
+        """Apply compare-and-swaps, at most one a product; return the ids that lost their race.
+
+        Raises:
+            ValueError: a row is not finite or not of the collection's dimension, an image names a
+                row that isn't there, a payload-only write expects a missing point, or a product
+                occurs twice; nothing is written.
+        """
+        if not writes:
+            return set()
+        if len({write.id for write in writes}) < len(writes):
+            raise ValueError("a batch holds at most one write a product")
+        for write in writes:
+            self._check(write)
+        write_id = uuid4().hex
+        self._store.apply(list(self._operations(writes, write_id)))
+        # A write that lost is skipped without a word, so what is there now has to be asked. One that
+        # won and was overwritten since counts as lost: merging it again changes nothing.
+        points = self._store.retrieve(
+            [self._schema.point_id(write.id) for write in writes], fields=("id", "write_id")
+        )
+        won = {point.payload["id"] for point in points if point.payload["write_id"] == write_id}
+        return {write.id for write in writes} - won
+
+    def search(
+        self,
+        vectors: Vectors,
+        where: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        min_score: float | None = None,
+        with_vectors: bool = False,
+    ) -> list[Hit]:
+        """Return the products nearest to any row of `vectors` ((Q, D)), best first.
+
+        MAX_SIM sums over the rows of a query, so every row is a query of its own, merged by maximum.
+        The best `offset + limit` of each hold the best of all: whatever is missing from the list of
+        its best row is beaten by that whole list.
+
+        Raises:
+            ValueError: a row is not finite or not of the collection's dimension.
+            InvalidQuery: the filter names an attribute that is not declared.
+        """
+        self._check_rows(vectors, "the query")
+        if not len(vectors) or limit < 1:
+            return []
+        best: dict[str, FoundPoint] = {}
+        for point in self._nearest(vectors, where, offset + limit, with_vectors):
+            known = best.setdefault(point.payload["id"], point)
+            if point.score > known.score:
+                best[point.payload["id"]] = point
+        ranked = sorted(best.values(), key=lambda point: (-point.score, point.payload["id"]))
+        return [
+            Hit(_stored(point), min(1.0, max(-1.0, point.score)))  # rounding may leave [-1, 1]
+            for point in ranked[offset : offset + limit]
+            if min_score is None or point.score >= min_score
+        ]
+
+    def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
+        """Count live, searchable products by value of `field` (category, brand or attributes.KEY).
+
+        A product counts for its category and every category above it. Values of an attribute are
+        text, as `attribute_token` makes it.
+
+        Raises:
+            InvalidQuery: `field` is none of these, or an attribute is not declared.
+        """
+        return self._store.facet(self._schema.facet_field(field), self._where(where), limit=limit)
+
+    def count(self, where: Filter) -> int:
+        """Count live, searchable products exactly."""
+        return self._store.count(self._where(where))
+
+    def scroll(
+        self, where: Filter, *, limit: int = 256, cursor: str | None = None, vectors: bool = False
+    ) -> Page:
+        """Return live products (searchable or not) in a stable order, a page at a time."""
+        points, following = self._store.scroll(
+            self._where(where, LIVE), limit=limit, start=cursor, vectors=vectors
+        )
+        return Page(tuple(_stored(point) for point in points), following)
+
+    def ping(self) -> None:
+        """Return if the index answers."""
+        self._store.ping()
+
+    def close(self) -> None:
+        """Flush and let go; safe to call twice."""
+        self._store.close()
+
+    def _where(self, filter_: Filter, status: tuple[str, ...] = SEARCHABLE) -> Where:
+        return conditions(filter_, status, self._schema)
+
+    def _operations(self, writes: Sequence[Write], write_id: str) -> Iterator[Operation]:
+        """Whole points in at most two operations, whatever the batch; one for each payload-only write."""
+        missing: list[NewPoint] = []
+        known: dict[str, tuple[NewPoint, int]] = {}
+        for write in writes:
+            point_id = self._schema.point_id(write.id)
+            payload = payload_of(write, write_id=write_id, fingerprint=self.fingerprint)
+            if write.vectors is None:
+                assert write.expected_rev is not None
+                yield OverwritePayload(payload, at_revision([(point_id, write.expected_rev)]))
+            elif write.expected_rev is None:
+                missing.append(NewPoint(point_id, payload, write.vectors))
+            else:
+                known[point_id] = NewPoint(point_id, payload, write.vectors), write.expected_rev
+        if missing:
+            yield Insert(tuple(missing))
+        if known:
+            expected = ((point_id, rev) for point_id, (_, rev) in known.items())
+            yield Replace(tuple(point for point, _ in known.values()), at_revision(expected))
+
+    def _nearest(self, rows: Vectors, where: Filter, wanted: int, with_vectors: bool) -> Iterator[FoundPoint]:
+        """The best `wanted` of every row, and those of the same score as the last of them.
+
+        Shops reuse a photo for many products, and engines cut such a tie anywhere: pages would
+        overlap.
+        """
+        size = wanted + 1
+        while True:
+            found = self._store.nearest(rows, self._where(where), limit=size, vectors=with_vectors)
+            cut = any(len(p) == size and p[-1].score == p[wanted - 1].score for p in found)
+            if not cut or size > wanted + _MOST_TIES:
+                return (point for points in found for point in points)
+            size = wanted + 4 * (size - wanted)
+
+    def _check(self, write: Write) -> None:
+        if write.vectors is None:
+            if write.expected_rev is None:
+                raise ValueError(f"{write.id}: a missing point can't be written without an array of vectors")
+            return
+        self._check_rows(write.vectors, write.id)
+        rows = [image.row for image in write.images if image.row is not None]
+        if rows and not 0 <= min(rows) <= max(rows) < len(write.vectors):
+            raise ValueError(f"{write.id}: an image names a row that is not among {len(write.vectors)}")
+
+    def _check_rows(self, rows: Vectors, what: str) -> None:
+        if rows.ndim != 2 or (len(rows) and rows.shape[1] != self._store.dimension):
+            raise ValueError(f"{what}: rows of shape {rows.shape}, expected (N, {self._store.dimension})")
+        if not np.isfinite(rows).all():
+            raise ValueError(f"{what}: a row is not finite")
+
+
+def _stored(point: FoundPoint) -> StoredProduct:
+    return stored_of(point.payload, point.vectors)

@@ -1,0 +1,194 @@
+"""What a point looks like: its id, its payload, its payload indexes. Said once, for both engines.
+
+A payload holds, beside bookkeeping, two things: `state`, the JSON text from which `ProductState`
+comes back exactly (text, because the engines' numbers are not Python's: an integer beyond 64 bits
+would not survive), and the fields that are filtered on, which are those of the merged product.
+Flags are no booleans: the embedded engine's MatchValue(True) matches the integer 1 and no boolean.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from recommender.catalog import Product, Scalar, category_ancestors
+from recommender.errors import InvalidQuery
+from recommender.events import canonical_json
+from recommender.index.protocol import IndexedImage, StoredProduct, Vectors, Write
+from recommender.merge import FieldPatch, ProductState, Stamp
+
+SCHEMA_VERSION = 1
+VECTOR = "image"
+
+Status = Literal["searchable", "imageless", "stub", "deleted"]
+"""What a point stands for: a product that can be found; one none of whose images could be embedded;
+patches that wait for their upsert; a tombstone."""
+
+SEARCHABLE: tuple[str, ...] = ("searchable",)
+LIVE: tuple[str, ...] = ("searchable", "imageless")
+
+IndexKind = Literal["keyword", "integer", "float"]
+_INDEXES: dict[str, IndexKind] = {
+    "status": "keyword",
+    "rev": "integer",
+    "version": "integer",
+    "category": "keyword",
+    "brand": "keyword",
+    "group_id": "keyword",
+    "in_stock": "integer",
+    "price": "float",
+}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The schema of one catalog; `attributes` are those that the settings declare filterable."""
+
+    catalog: str
+    attributes: tuple[str, ...] = ()
+
+    @cached_property
+    def _namespace(self) -> UUID:
+        return uuid5(NAMESPACE_URL, f"lookalike:{self.catalog}")
+
+    def point_id(self, product_id: str) -> str:
+        """The id of a product's point: uuid5 in the catalog's own namespace."""
+        return str(uuid5(self._namespace, product_id))
+
+    @property
+    def payload_indexes(self) -> dict[str, IndexKind]:
+        """Every payload index that must exist before the first point."""
+        return {**_INDEXES, **{f"attributes.{key}": "keyword" for key in self.attributes}}
+
+    def attribute_field(self, key: str) -> str:
+        """The payload field of a declared attribute.
+
+        Raises:
+            InvalidQuery: the settings don't declare it.
+        """
+        if key not in self.attributes:
+            declared = ", ".join(self.attributes) or "none"
+            raise InvalidQuery(
+                f"attributes.{key}", f"is not declared in INDEX__ATTRIBUTES (declared: {declared})"
+            )
+        return f"attributes.{key}"
+
+    def facet_field(self, field: str) -> str:
+        """The payload field whose values can be counted.
+
+        Raises:
+            InvalidQuery: it is neither category nor brand nor a declared attribute.
+        """
+        top, _, key = field.partition(".")
+        if top == "attributes":
+            return self.attribute_field(key)
+        if field not in ("category", "brand"):
+            raise InvalidQuery("field", f"{field!r} is not category, brand or attributes.KEY")
+        return field
+
+    def collection(self, fingerprint: str) -> str:
+        """The collection of one encoder.
+
+        The dot can't occur in a catalog's name: the collections of `shop` and `shop-eu` stay apart.
+        """
+        return f"{self.catalog}.{fingerprint}"
+
+    def fingerprint(self, collection: str) -> str | None:
+        """The inverse of `collection`; None for a collection of another catalog."""
+        catalog, dot, fingerprint = collection.partition(".")
+        return fingerprint if dot and catalog == self.catalog else None
+
+
+def attribute_token(value: Scalar) -> str:
+    """An attribute as it is compared: text, whatever its type.
+
+    A query parameter of a URL has no type, so that 38, 38.0 and "38" must be equal; and one keyword
+    index serves every declared attribute.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def payload_of(write: Write, *, write_id: str, fingerprint: str) -> dict[str, Any]:
+    """The payload of a write; `write_id` tells its writer's read-back who won."""
+    product = write.state.product
+    return {
+        "id": write.id,
+        "rev": next_rev(write),
+        "write_id": write_id,
+        "schema": SCHEMA_VERSION,
+        "encoder": fingerprint,
+        "status": _status(write),
+        "version": write.state.version,
+        "images": [
+            {"uri": image.uri, "etag": image.etag, "row": image.row, "error": image.error}
+            for image in write.images
+        ],
+        "state": _state_to_text(write.state),
+        **(_filter_fields(product) if product else {}),
+    }
+
+
+def stored_of(payload: Mapping[str, Any], vectors: Vectors | None) -> StoredProduct:
+    """The inverse of `payload_of`."""
+    return StoredProduct(
+        id=payload["id"],
+        rev=payload["rev"],
+        state=_state_from_text(payload["state"]),
+        images=tuple(IndexedImage(**image) for image in payload["images"]),
+        vectors=vectors,
+    )
+
+
+def next_rev(write: Write) -> int:
+    """The revision that this write leaves behind."""
+    return (write.expected_rev or 0) + 1
+
+
+def _status(write: Write) -> Status:
+    if write.state.document is None:
+        return "deleted" if write.state.deleted else "stub"
+    return "searchable" if any(image.row is not None for image in write.images) else "imageless"
+
+
+def _filter_fields(product: Product) -> dict[str, Any]:
+    """Undeclared attributes too, so that declaring one needs its index alone."""
+    return {
+        "category": category_ancestors(product.category),
+        "brand": product.brand,
+        "group_id": product.group_id,
+        "in_stock": int(product.in_stock),
+        "price": product.price,
+        "attributes": {
+            key: [attribute_token(item) for item in (value if isinstance(value, tuple) else (value,))]
+            for key, value in product.attributes.items()
+        },
+    }
+
+
+def _state_to_text(state: ProductState) -> str:
+    document = state.document
+    return canonical_json(
+        {
+            "base": state.base,
+            "document": document.model_dump(mode="json", exclude_unset=True) if document else None,
+            "patches": state.patches,
+        }
+    )
+
+
+def _state_from_text(text: str) -> ProductState:
+    said = json.loads(text)
+    return ProductState(
+        base=Stamp(*said["base"]) if said["base"] else None,
+        document=Product.model_validate(said["document"]) if said["document"] else None,
+        patches={
+            name: FieldPatch(Stamp(*stamp), tuple(value) if isinstance(value, list) else value)
+            for name, (stamp, value) in said["patches"].items()
+        },
+    )

@@ -1,0 +1,147 @@
+"""The collections of a Qdrant server, over gRPC. Any number of processes may share them."""
+
+from math import ceil
+from urllib.parse import urlsplit
+
+from qdrant_client import QdrantClient, models
+
+from config.settings import IndexSettings
+from recommender.errors import IndexUnavailable, StartupError
+from recommender.index.products import PointIndex
+from recommender.index.schema import VECTOR, IndexKind, Schema
+from recommender.index.server_points import ServerStore, answering
+
+_OLDEST_SERVER = (1, 17)  # the first that knows update_mode; older ones ignore it and overwrite
+
+_SCHEMA_TYPE: dict[IndexKind, models.PayloadSchemaType] = {
+    "keyword": models.PayloadSchemaType.KEYWORD,
+    "integer": models.PayloadSchemaType.INTEGER,
+    "float": models.PayloadSchemaType.FLOAT,
+}
+
+
+class ServerEngine:
+    """The collections of one catalog on one server; implements `IndexEngine`.
+
+    Args:
+        url: where the server's REST port is; gRPC is at the same host's `settings.grpc_port`.
+        settings: key, port and deadline.
+        schema: that of the catalog.
+
+    Raises:
+        StartupError: the server is too old to keep its promises.
+        IndexUnavailable: it doesn't answer.
+    """
+
+    def __init__(self, url: str, settings: IndexSettings, schema: Schema) -> None:
+        self._schema = schema
+        self._client = QdrantClient(
+            url=url,
+            port=urlsplit(url).port or 6333,
+            grpc_port=settings.grpc_port,
+            prefer_grpc=True,
+            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+            timeout=ceil(settings.timeout_s),
+            check_compatibility=False,  # it warns where we refuse, and over REST
+        )
+        try:
+            self._check_version(url)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def create(self, fingerprint: str, dimension: int) -> None:
+        """Create the collection and its payload indexes, before any point; a no-op if it exists."""
+        name = self._schema.collection(fingerprint)
+        vectors = models.VectorParams(
+            size=dimension,
+            distance=models.Distance.COSINE,
+            multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+        )
+        if not self._exists(name):
+            try:
+                with answering():
+                    self._client.create_collection(name, vectors_config={VECTOR: vectors})
+            except IndexUnavailable:
+                if not self._exists(name):  # else another process was faster
+                    raise
+        self._ensure_indexes(name)
+
+    def open(self, fingerprint: str) -> PointIndex:
+        """Open one collection.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        name = self._schema.collection(fingerprint)
+        if not self._exists(name):
+            raise KeyError(fingerprint)
+        with answering():
+            vectors = self._client.get_collection(name).config.params.vectors
+        assert isinstance(vectors, dict)
+        self._ensure_indexes(name)
+        return PointIndex(ServerStore(self._client, name, vectors[VECTOR].size), self._schema, fingerprint)
+
+    def fingerprints(self) -> list[str]:
+        """List the fingerprints of all collections of this catalog, sorted."""
+        with answering():
+            names = [collection.name for collection in self._client.get_collections().collections]
+        return sorted(known for name in names if (known := self._schema.fingerprint(name)))
+
+    def serving(self) -> str | None:
+        """Return the fingerprint that the alias names; None before the first promotion."""
+        with answering():
+            aliases = self._client.get_aliases().aliases
+        named = {alias.alias_name: alias.collection_name for alias in aliases}
+        collection = named.get(self._schema.catalog)
+        return self._schema.fingerprint(collection) if collection else None
+
+    def promote(self, fingerprint: str) -> None:
+        """Point the alias at this collection, atomically.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        if fingerprint not in self.fingerprints():
+            raise KeyError(fingerprint)
+        alias = self._schema.catalog
+        actions: list[models.AliasOperations] = []
+        if self.serving() is not None:
+            actions.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
+        target = models.CreateAlias(collection_name=self._schema.collection(fingerprint), alias_name=alias)
+        actions.append(models.CreateAliasOperation(create_alias=target))
+        with answering():
+            self._client.update_collection_aliases(actions)
+
+    def drop(self, fingerprint: str) -> None:
+        """Delete one collection; the serving one is refused with ValueError."""
+        if fingerprint == self.serving():
+            raise ValueError(f"{fingerprint} is serving: promote another collection first")
+        with answering():
+            self._client.delete_collection(self._schema.collection(fingerprint))
+
+    def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        self._client.close()
+
+    def _exists(self, name: str) -> bool:
+        with answering():
+            return self._client.collection_exists(name)
+
+    def _check_version(self, url: str) -> None:
+        with answering():
+            version = self._client.info().version
+        major, minor = (int(part) for part in version.split(".")[:2])
+        if (major, minor) < _OLDEST_SERVER:
+            oldest = ".".join(str(part) for part in _OLDEST_SERVER)
+            raise StartupError(
+                f"the Qdrant server at {url} is {version}; conditional writes need {oldest} or newer"
+            )
+
+    def _ensure_indexes(self, name: str) -> None:
+        """Create the payload indexes that are missing; they may be when a creation was cut short."""
+        with answering():
+            existing = self._client.get_collection(name).payload_schema
+            for field, kind in self._schema.payload_indexes.items():
+                if field not in existing:
+                    self._client.create_payload_index(name, field, _SCHEMA_TYPE[kind], wait=True)

@@ -1,0 +1,195 @@
+"""Points on a Qdrant server, over gRPC."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import grpc  # type: ignore[import-untyped]  # its wheel carries no types
+import numpy as np
+from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException
+
+from recommender.errors import IndexUnavailable, ShuttingDown
+from recommender.index.filters import Between, Condition, OneOf, PointIs, Where
+from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload
+from recommender.index.protocol import Vectors
+from recommender.index.schema import VECTOR
+
+# What we sent is at fault, so that the same request fails again; anything else may pass.
+_OUR_FAULT = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED)
+
+# Without ACORN a narrow filter disconnects the graph: the default found 0.397 of the true ten under
+# two filters at 4%. The server walks that way only where it estimates that at most 40% pass.
+_SEARCH_PARAMS = models.SearchParams(acorn=models.AcornSearchParams(enable=True))
+
+# Compare-and-swap on replicas: writes go through the leader, reads ask more than half. On one node both
+# cost nothing.
+_ORDERING = models.WriteOrdering.STRONG
+_CONSISTENCY = models.ReadConsistencyType.MAJORITY
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Translate what the client raises when the server fails or doesn't answer."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        if error.code() in _OUR_FAULT:
+            raise
+        raise IndexUnavailable(f"Qdrant: {error.code().name}: {error.details()}") from error
+    except QdrantException as error:
+        raise IndexUnavailable(f"Qdrant: {error}") from error
+
+
+class ServerStore:
+    """One collection of a server; implements `PointStore`. The client is the engine's to close."""
+
+    def __init__(self, client: QdrantClient, collection: str, dimension: int) -> None:
+        self.dimension = dimension
+        self._client = client
+        self._collection = collection
+        self._closed = False
+
+    def retrieve(
+        self, ids: Sequence[str], *, fields: Sequence[str] | None = None, vectors: bool = False
+    ) -> list[FoundPoint]:
+        """Read the points that exist, in any order; `fields` None reads the whole payload."""
+        with self._answering():
+            records = self._client.retrieve(
+                self._collection,
+                list(ids),
+                with_payload=True if fields is None else list(fields),
+                with_vectors=vectors,
+                consistency=_CONSISTENCY,
+            )
+        return [self._found(record, vectors) for record in records]
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Apply the operations in order, in one request; each is atomic and durable on return."""
+        with self._answering():
+            results = self._client.batch_update_points(
+                self._collection,
+                [_update(operation) for operation in operations],
+                wait=True,
+                ordering=_ORDERING,
+            )
+        # A write that takes too long answers so instead of raising, and may yet be applied.
+        unfinished = {str(r.status) for r in results if r.status != models.UpdateStatus.COMPLETED}
+        if unfinished:
+            raise IndexUnavailable(f"Qdrant: a write ended as {', '.join(sorted(unfinished))}")
+
+    def nearest(
+        self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
+    ) -> list[list[FoundPoint]]:
+        """For each of the (Q, D) rows the best points, best first, by the cosine of their best row."""
+        requests = [
+            models.QueryRequest(
+                query=models.NearestQuery(nearest=[row.tolist()]),
+                using=VECTOR,
+                filter=_filter(where),
+                params=_SEARCH_PARAMS,
+                limit=limit,
+                with_payload=True,
+                with_vector=vectors,
+            )
+            for row in rows
+        ]
+        with self._answering():
+            answers = self._client.query_batch_points(self._collection, requests)
+        return [[self._found(point, vectors, point.score) for point in answer.points] for answer in answers]
+
+    def facet(self, field: str, where: Where, *, limit: int) -> dict[str, int]:
+        """Count matching points by value, most frequent first."""
+        with self._answering():
+            answer = self._client.facet(
+                self._collection, field, facet_filter=_filter(where), limit=limit, exact=True
+            )
+        return {str(hit.value): hit.count for hit in answer.hits if hit.count}
+
+    def count(self, where: Where) -> int:
+        """Count matching points exactly."""
+        with self._answering():
+            return self._client.count(self._collection, count_filter=_filter(where), exact=True).count
+
+    def scroll(
+        self, where: Where, *, limit: int, start: str | None, vectors: bool = False
+    ) -> tuple[list[FoundPoint], str | None]:
+        """Read matching points in the order of their ids, from `start` on; and the next start."""
+        with self._answering():
+            records, following = self._client.scroll(
+                self._collection,
+                scroll_filter=_filter(where),
+                limit=limit,
+                offset=start,
+                with_payload=True,
+                with_vectors=vectors,
+            )
+        return [self._found(record, vectors) for record in records], str(following) if following else None
+
+    def ping(self) -> None:
+        """Return if the server answers."""
+        with self._answering():
+            self._client.info()
+
+    def close(self) -> None:
+        """Answer no more; safe to call twice."""
+        self._closed = True
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        if self._closed:
+            raise ShuttingDown("the index is closed")
+        with answering():
+            yield
+
+    def _found(
+        self, point: models.Record | models.ScoredPoint, with_vectors: bool, score: float = 0.0
+    ) -> FoundPoint:
+        vectors = _rows(point.vector, self.dimension) if with_vectors else None
+        return FoundPoint(point.payload or {}, vectors, score)
+
+
+def _rows(vector: object, dimension: int) -> Vectors:
+    """(N, D) float32; no rows for a point without the vector."""
+    rows = vector.get(VECTOR, []) if isinstance(vector, dict) else []
+    return np.asarray(rows, dtype=np.float32).reshape(-1, dimension)
+
+
+def _update(operation: Operation) -> models.UpdateOperation:
+    if isinstance(operation, OverwritePayload):
+        overwrite = models.SetPayload(payload=dict(operation.payload), filter=_filter(operation.where))
+        return models.OverwritePayloadOperation(overwrite_payload=overwrite)
+    points = [_point(point) for point in operation.points]
+    if isinstance(operation, Insert):
+        upsert = models.PointsList(points=points, update_mode=models.UpdateMode.INSERT_ONLY)
+    else:
+        upsert = models.PointsList(
+            points=points,
+            update_filter=_filter(operation.where),
+            update_mode=models.UpdateMode.UPDATE_ONLY,
+        )
+    return models.UpsertOperation(upsert=upsert)
+
+
+def _point(point: NewPoint) -> models.PointStruct:
+    vector = {VECTOR: point.vectors.tolist()} if len(point.vectors) else {}
+    return models.PointStruct(id=point.id, vector=vector, payload=dict(point.payload))
+
+
+def _filter(where: Where) -> models.Filter:
+    return models.Filter(
+        must=[_condition(condition) for condition in where.must] or None,
+        must_not=[_condition(condition) for condition in where.must_not] or None,
+        should=[_condition(condition) for condition in where.should] or None,
+    )
+
+
+def _condition(condition: Condition) -> models.FieldCondition | models.HasIdCondition | models.Filter:
+    match condition:
+        case OneOf(field, values):
+            return models.FieldCondition(key=field, match=models.MatchAny(any=values))
+        case Between(field, low, high):
+            return models.FieldCondition(key=field, range=models.Range(gte=low, lte=high))
+        case PointIs(ids):
+            return models.HasIdCondition(has_id=list(ids))
+        case Where():
+            return _filter(condition)
