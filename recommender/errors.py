@@ -4,6 +4,7 @@ LookalikeError
 ├── TransientError             infrastructure; the same request may succeed later: retried
 │   ├── ImageStoreUnavailable    S3 or an https host: 5xx, timeout, connection, throttling
 │   ├── IndexUnavailable         Qdrant: timeout, connection
+│   ├── BrokerUnavailable        Redis: timeout, connection, out of memory
 │   └── RaceLost                 other writers kept winning the compare-and-swap
 ├── PermanentError             the input is wrong; it will fail again: dead letters, at once
 │   ├── InvalidEvent             a document or event that breaks the wire format; names the field
@@ -41,6 +42,10 @@ class ImageStoreUnavailable(TransientError):
 
 class IndexUnavailable(TransientError):
     """The index answered with an error of its own, or not at all."""
+
+
+class BrokerUnavailable(TransientError):
+    """Redis answered with an error of its own, or not at all."""
 
 
 class RaceLost(TransientError):

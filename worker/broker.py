@@ -1,0 +1,33 @@
+"""Redis beside Celery: the dead letters, the event stream and the slots of the schedule."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from recommender.errors import BrokerUnavailable
+
+
+def open_redis(url: str) -> "redis.Redis":
+    """A client that fails within seconds when Redis is away; connects on first use."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=10,
+        socket_connect_timeout=5,
+        socket_keepalive=True,
+        health_check_interval=10,
+    )
+
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """Translate what the client raises.
+
+    Raises:
+        BrokerUnavailable: Redis answered with an error, or not at all.
+    """
+    try:
+        yield
+    except redis.RedisError as error:
+        raise BrokerUnavailable(f"Redis: {error}") from error

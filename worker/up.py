@@ -1,0 +1,162 @@
+"""`lookalike up`: everything on one machine, kept running by a small parent.
+
+The parent owns no data and no connection: it starts a private redis-server (unless one is named) and one
+Celery worker that holds index, encoder, API, stream consumer and schedule, and starts either again when
+it ends. `python -m worker.up` runs it.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from config.logging import configure_logging
+from config.settings import PREFIX, ConfigurationError, Settings, load_settings
+from worker.child import Child
+from worker.die_with_parent import dying_with_parent
+from worker.owner import Owner, read_address
+from worker.redis_server import PrivateRedis
+
+log = logging.getLogger(__name__)
+REDIS_READY_S = 60
+WORKER_ENDS_WITHIN_S = 120
+REDIS_ENDS_WITHIN_S = 30
+STACK_READY_S = 180
+WORKER = ("worker", "-P", "threads", "--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+class Up:
+    """The parent. `run` blocks; `stop` may be called by a signal handler."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = Event()
+        environment = {**os.environ, f"{PREFIX}WORKER__ALL_IN_ONE": "true"}
+        self._redis: Child | None = None
+        self._private: PrivateRedis | None = None
+        if settings.redis.url is None:
+            self._private = PrivateRedis(settings.data_dir)
+            self._redis = Child("redis", self._private.command, os.environ)
+            environment[f"{PREFIX}REDIS__URL"] = self._private.url
+        command = [sys.executable, "-m", "celery", "--quiet", "-A", "worker", *WORKER]
+        self._worker = Child("worker", lambda: dying_with_parent(command, signal.SIGKILL), environment)
+
+    def stop(self) -> None:
+        """End the children and return from `run`."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Keep everything running until `stop`; returns the exit code."""
+        try:
+            if not self._start_redis():
+                return 1
+            self._worker.start()
+            if not self._announce():
+                return self._worker.returncode or 0
+            while not self._stopping.wait(0.2):
+                for child in (self._redis, self._worker):
+                    if child is not None:
+                        child.tend()
+            return 0
+        finally:
+            self._worker.end(WORKER_ENDS_WITHIN_S)
+            if self._redis is not None:
+                self._redis.end(REDIS_ENDS_WITHIN_S)
+
+    def _start_redis(self) -> bool:
+        if self._redis is None or self._private is None:
+            return True
+        self._redis.start()
+        deadline = time.monotonic() + REDIS_READY_S
+        while not self._private.answers():
+            if self._redis.returncode is not None or time.monotonic() > deadline:
+                sys.stderr.write(
+                    f"lookalike: redis-server does not answer; see {self._private.folder}/redis.log\n"
+                )
+                return False
+            if self._stopping.wait(0.05):
+                return False
+        return True
+
+    def _announce(self) -> bool:
+        """Wait until the worker serves, and say where; False if it ended before, or is to stop."""
+        while not self._stopping.wait(0.1):
+            if self._worker.returncode is not None:
+                return False  # what keeps it from starting will do so again: its message is the answer
+            owner = read_address(self._settings.data_dir)
+            if owner is not None and owner.pid == self._worker.pid and owner.answers():
+                sys.stdout.write(f"Lookalike is up\n  gallery  {owner.url}\n  broker   {owner.redis_url}\n")
+                sys.stdout.flush()
+                return True
+        return False
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log)
+        up = Up(settings)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: up.stop())
+        return up.run()
+    except ConfigurationError as error:
+        sys.stderr.write(f"lookalike: {error}\n")
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running `lookalike up`."""
+
+    api_url: str
+    redis_url: str
+    api_key: str
+
+
+@contextmanager
+def running_stack(env: Mapping[str, str], data_dir: Path) -> Iterator[Stack]:
+    """Run `lookalike up` in a process of its own, with these variables besides the environment's.
+
+    Its output goes to `data_dir`/up.log. Ends it cleanly, and waits for that.
+
+    Raises:
+        ConfigurationError: it ended before it was ready; the message holds the end of its output.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **env, f"{PREFIX}DATA_DIR": str(data_dir)}
+    command = dying_with_parent([sys.executable, "-m", "worker.up"], signal.SIGTERM)
+    with (data_dir / "up.log").open("ab") as output:
+        start = output.tell()
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603
+    try:
+        owner = _wait_until_ready(process, data_dir, start)
+        yield Stack(owner.url, owner.redis_url, owner.token)
+    finally:
+        process.terminate()
+        process.wait(WORKER_ENDS_WITHIN_S + REDIS_ENDS_WITHIN_S + 10)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", data_dir: Path, start: int) -> Owner:
+    deadline = time.monotonic() + STACK_READY_S
+    stale = read_address(data_dir)
+    while process.poll() is None and time.monotonic() < deadline:
+        owner = read_address(data_dir)
+        if owner is not None and owner != stale and owner.answers("/readyz"):
+            return owner
+        time.sleep(0.1)
+    with (data_dir / "up.log").open("rb") as output:
+        output.seek(start)
+        said = output.read().decode(errors="replace")[-2000:]
+    raise ConfigurationError(f"lookalike up did not become ready:\n{said}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
