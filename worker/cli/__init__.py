@@ -1,0 +1,44 @@
+"""The `lookalike` command: one file a group of commands, each importing what is heavy when it runs."""
+
+import sys
+
+import typer
+
+from recommender.errors import LookalikeError
+from worker.cli.catalog import refresh, reindex
+from worker.cli.dead_letters import dead_letters
+from worker.cli.demo import demo
+from worker.cli.doctor import doctor
+from worker.cli.publish import publish
+from worker.cli.schema import schema
+from worker.cli.similar import similar
+from worker.cli.up import up
+
+app = typer.Typer(
+    help="Product events in, visually similar products out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, up, publish, similar, refresh, reindex, schema, doctor):
+    app.command()(command)
+app.add_typer(dead_letters, name="dead-letters")
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one line on standard error and exit code 1."""
+    try:
+        app()
+    except LookalikeError as error:
+        _fail(error)
+    except Exception as error:
+        from config.settings import ConfigurationError  # noqa: PLC0415  # --help needs no settings
+
+        if not isinstance(error, ConfigurationError):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    sys.stderr.write(f"lookalike: {error}\n")
+    sys.exit(1)
