@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -135,7 +135,7 @@ class DynamicBatcher:
         """
         with self._lock:
             self._closing = True
-            self._fail_queued(ShuttingDown(_CLOSING))
+            self._fail_queued(lambda: ShuttingDown(_CLOSING))
             self._work.notify_all()
             self._room.notify_all()
         self._thread.join(_CLOSE_S)
@@ -267,15 +267,15 @@ class DynamicBatcher:
             self._death = death
             for item in self._in_hand:
                 item.call.fail(_dead(death))
-            self._fail_queued(_dead(death))
+            self._fail_queued(lambda: _dead(death))
             self._room.notify_all()
 
     # With the lock held.
 
-    def _fail_queued(self, error: Exception) -> None:
+    def _fail_queued(self, error: Callable[[], Exception]) -> None:
         for queue in (self._urgent, self._ordinary):
             for item in queue:
-                item.call.fail(error)
+                item.call.fail(error())  # one each: raising it in several threads would mix their tracebacks
             queue.clear()
         self._count_queued()
 

@@ -31,8 +31,8 @@ def from_hub(spec: EncoderSpec, repository: str, names: Sequence[str]) -> Path:
             if _hub_has(repository, name):
                 return Path(hf_hub_download(repository, name))
     except Exception as exc:  # the hub's client lets the errors of its HTTP library through
-        raise unavailable(spec, f"https://huggingface.co/{repository}: {_first_line(exc)}") from exc
-    raise unavailable(spec, f"https://huggingface.co/{repository} has none of {', '.join(names)}")
+        raise unavailable(spec, f"{repository} on the Hugging Face Hub: {_first_line(exc)}") from exc
+    raise unavailable(spec, f"{repository} on the Hugging Face Hub has none of {', '.join(names)}")
 
 
 def from_url(spec: EncoderSpec, url: str) -> Path:
