@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from config.settings import LogSettings
 
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-_CHATTY = ("botocore", "boto3", "httpcore", "httpx", "PIL", "urllib3", "s3transfer", "werkzeug")
+_CHATTY = ("botocore", "boto3", "httpcore", "httpx", "PIL", "urllib3", "s3transfer", "uvicorn", "werkzeug")
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _DIM, _RESET = "\x1b[2m", "\x1b[0m"
 

@@ -1,12 +1,13 @@
 """What one process owns, built once and closed once; worker and API share it."""
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from config.settings import Settings
+from config.settings import EncoderSettings, Settings
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.load import load_encoder
 from recommender.encoders.protocol import Encoder
@@ -43,10 +44,13 @@ class Resources:
         self.close()
 
 
-def open_resources(settings: Settings) -> Resources:
+def open_resources(
+    settings: Settings, load: Callable[[EncoderSettings], Encoder] = load_encoder
+) -> Resources:
     """Build all of it; what was built is closed again when a later part fails.
 
     The index comes first: that another process owns it is known at once, a model takes seconds.
+    `load` is another way to an encoder.
 
     Raises:
         StartupError: this process must not start; the message says why.
@@ -56,7 +60,7 @@ def open_resources(settings: Settings) -> Resources:
     with stack:
         engine = open_engine(settings)
         stack.callback(engine.close)
-        encoder = load_encoder(settings.encoder)
+        encoder = load(settings.encoder)
         index = open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension)
         stack.callback(index.close)
         batcher = DynamicBatcher(encoder, settings.encoder.max_batch_size)

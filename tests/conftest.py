@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,15 +32,17 @@ def _few_threads() -> None:
     torch.set_num_threads(2)
 
 
-@pytest.fixture(autouse=True)
-def _isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_environment() -> Iterator[None]:
     """No setting, profile or credential of the developer's reaches a test."""
-    for name in os.environ:
-        if name.startswith(("AWS_", PREFIX)) and not name.startswith(f"{PREFIX}TEST_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", PREFIX)) and not name.startswith(f"{PREFIX}TEST_"):
+                patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
 
 
 @pytest.fixture
@@ -128,11 +131,11 @@ def redis_server(tmp_path: Path, free_port: int) -> Iterator[RedisServer]:
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """An S3 server on loopback, empty but for `bucket`."""
+    """A bucket of an S3 server on loopback."""
 
     endpoint_url: str
     client: Any
-    bucket: str = BUCKET
+    bucket: str
 
     def put(self, key: str, data: bytes) -> str:
         """Store an object; returns its s3:// URI."""
@@ -141,7 +144,8 @@ class ObjectStore:
 
 
 @pytest.fixture(scope="session")
-def _s3_server() -> Iterator[str]:
+def s3_endpoint() -> Iterator[str]:
+    """The URL of an S3 server that lives as long as the tests; ask for `s3` instead."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -149,11 +153,18 @@ def _s3_server() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def s3(_s3_server: str) -> Iterator[ObjectStore]:
-    """S3 over HTTP; every test starts with one empty bucket."""
-    httpx.post(f"{_s3_server}/moto-api/reset").raise_for_status()
-    client = boto3.client("s3", endpoint_url=_s3_server, region_name="us-east-1")
-    client.create_bucket(Bucket=BUCKET)
-    yield ObjectStore(_s3_server, client)
+@contextmanager
+def object_store(endpoint_url: str, bucket: str) -> Iterator[ObjectStore]:
+    """A new bucket of the server."""
+    client = boto3.client("s3", endpoint_url=endpoint_url, region_name="us-east-1")
+    client.create_bucket(Bucket=bucket)
+    yield ObjectStore(endpoint_url, client, bucket)
     client.close()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> Iterator[ObjectStore]:
+    """S3 over HTTP; every test starts with one empty bucket."""
+    httpx.post(f"{s3_endpoint}/moto-api/reset").raise_for_status()
+    with object_store(s3_endpoint, BUCKET) as store:
+        yield store

@@ -34,10 +34,8 @@ def _as_list(value: Any) -> Any:
 Names = Annotated[list[Annotated[str, Field(max_length=1024)]], BeforeValidator(_as_list)]
 Paths = Annotated[list[CategoryPath], BeforeValidator(_as_list)]
 Bound = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-WholeNumber = Annotated[int, Field(ge=-(2**53), le=2**53)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 AttributeFilter = Annotated[
-    list[Annotated[str, Field(max_length=1024)] | WholeNumber | Number | bool],
+    list[Annotated[str, Field(max_length=1024)] | int | float | bool],
     BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
     Field(min_length=1, max_length=256),
 ]

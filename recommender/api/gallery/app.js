@@ -128,7 +128,8 @@ async function renderCategories(state, signal) {
     return list;
   };
   $("categories").replaceChildren(build("") ?? "");
-  $("chosen").textContent = state.category ? state.category.split("/").map(spaced).join(" › ") : "All";
+  $("browse-title").textContent = state.mode === "list" ? "Categories" : "Look in";
+  $("chosen").textContent = state.category ? state.category.split("/").map(spaced).join(" / ") : "All";
 }
 
 function categoryItem(path, name, count, state) {
@@ -254,13 +255,13 @@ function crumbs(target, path) {
     const anchor = element("a", "leaf", spaced(level));
     anchor.href = link({ category: levels.slice(0, depth + 1).join("/") });
     anchor.dataset.link = "";
-    if (depth) target.append(element("span", "", "›"));
+    if (depth) target.append(element("span", "", "/"));
     target.append(anchor);
   });
 }
 
 function facts(target, product) {
-  for (const [name, value] of Object.entries({ ...product.attributes, id: product.id })) {
+  for (const [name, value] of Object.entries({ ...product.attributes, ID: product.id })) {
     target.append(element("dt", "", spaced(name)), element("dd", "", [value].flat().join(", ")));
   }
 }

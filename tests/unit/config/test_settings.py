@@ -125,8 +125,8 @@ def _described() -> dict[str, str]:
     described: dict[str, str] = {}
     for name, field in Settings.model_fields.items():
         inner: dict[str, Any] = getattr(field.annotation, "model_fields", {})
-        own = {f"{name}__{key}": value.description for key, value in inner.items()} or {name: field.description}
-        described |= {f"{PREFIX}{key}".upper(): text for key, text in own.items()}
+        own = {f"{name}__{key}": value for key, value in inner.items()} or {name: field}
+        described |= {f"{PREFIX}{key}".upper(): value.description for key, value in own.items()}
     return described
 
 
