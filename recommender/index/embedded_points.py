@@ -70,8 +70,7 @@ class EdgeStore:
                 self._shard.update(_update(operation))
                 self._unflushed += 1 if isinstance(operation, OverwritePayload) else len(operation.points)
             if self._unflushed >= _FLUSH_EVERY_POINTS:
-                self._unflushed = 0
-                self._shard.flush()
+                self.flush()
 
     def nearest(
         self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
@@ -126,12 +125,18 @@ class EdgeStore:
         with self._answering():
             self._shard.info()
 
+    def flush(self) -> None:
+        """Bring what the log says into the segments, so that the log can shrink; stops every thread."""
+        self._unflushed = 0
+        with self._answering():
+            self._shard.flush()
+
     def close(self) -> None:
         """Flush, so that the next start has no log to replay, and let go; safe to call twice."""
         if self.closed:
             return
         with self._answering():
-            self._shard.flush()
+            self.flush()
             self.closed = True
             self._shard.close()
 

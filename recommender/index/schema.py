@@ -15,7 +15,6 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from recommender.catalog import Product, Scalar, category_ancestors
 from recommender.errors import InvalidQuery
-from recommender.events import canonical_json
 from recommender.index.protocol import IndexedImage, StoredProduct, Vectors, Write
 from recommender.merge import FieldPatch, ProductState, Stamp
 
@@ -173,13 +172,12 @@ def _filter_fields(product: Product) -> dict[str, Any]:
 
 def _state_to_text(state: ProductState) -> str:
     document = state.document
-    return canonical_json(
-        {
-            "base": state.base,
-            "document": document.model_dump(mode="json", exclude_unset=True) if document else None,
-            "patches": state.patches,
-        }
-    )
+    said = {
+        "base": state.base,
+        "document": document.model_dump(mode="json", exclude_unset=True) if document else None,
+        "patches": state.patches,
+    }
+    return json.dumps(said, separators=(",", ":"))
 
 
 def _state_from_text(text: str) -> ProductState:
