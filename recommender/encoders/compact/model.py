@@ -7,7 +7,7 @@ stage, narrower than ResNet-18 and with a 3x3 stem, since the input is small.
 import torch
 from torch import Tensor, nn
 
-WIDTHS = (64, 96, 192, 320)
+WIDTHS = (32, 64, 160, 320)
 BLOCKS_PER_STAGE = 2
 DIMENSION = WIDTHS[-1]
 

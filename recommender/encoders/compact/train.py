@@ -27,6 +27,8 @@ from recommender.encoders.compact.model import DIMENSION, CompactResNet
 from recommender.encoders.compact.photos import STORED_PX, list_photos, load_squashed, split_photos
 
 CROP_PX = 128
+EARLY_CROP_PX = 96  # half the time a step; the last epochs get used to the full size
+EARLY_SHARE = 0.7
 BATCH = 64
 PEAK_LEARNING_RATE = 0.1
 WEIGHT_DECAY = 5e-4
@@ -53,10 +55,10 @@ class CosineClassifier(nn.Module):
         )
 
 
-def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def augment(pixels: Tensor, crop_px: int, generator: torch.Generator) -> Tensor:
     """Crop, rotate, mirror, shift colours and erase.
 
-    (B, 3, STORED_PX, STORED_PX) uint8 -> (B, 3, CROP_PX, CROP_PX) float, normalised.
+    (B, 3, STORED_PX, STORED_PX) uint8 -> (B, 3, crop_px, crop_px) float, normalised.
     """
     batch = len(pixels)
 
@@ -75,7 +77,7 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     theta[:, 1, 1] = half_height * angle.cos()
     theta[:, 0, 2] = uniform(-1, 1) * (1 - half_width)
     theta[:, 1, 2] = uniform(-1, 1) * (1 - half_height)
-    grid = functional.affine_grid(theta, [batch, 3, CROP_PX, CROP_PX], align_corners=False)
+    grid = functional.affine_grid(theta, [batch, 3, crop_px, crop_px], align_corners=False)
     x = functional.grid_sample(pixels.float() / 255, grid, padding_mode="reflection", align_corners=False)
     x = x * uniform(0.7, 1.3, batch, 1, 1, 1)  # brightness
     grey = x.mean(dim=1, keepdim=True)
@@ -85,17 +87,17 @@ def augment(pixels: Tensor, generator: torch.Generator) -> Tensor:
     x = x * uniform(0.95, 1.05, batch, 3, 1, 1)  # white balance; hue stays, since it tells labels
     x = ((x.clamp(0, 1) - MEAN) / STD).contiguous(memory_format=torch.channels_last)
     for row in (uniform(0, 1) < 0.25).nonzero().flatten().tolist():
-        top, left, height, width = _random_box(float(uniform(0.02, 0.25, 1)), generator)
+        top, left, height, width = _random_box(float(uniform(0.02, 0.25, 1)), crop_px, generator)
         x[row, :, top : top + height, left : left + width] = 0
     return x
 
 
-def _random_box(share: float, generator: torch.Generator) -> tuple[int, int, int, int]:
+def _random_box(share: float, side_px: int, generator: torch.Generator) -> tuple[int, int, int, int]:
     ratio, down, right = torch.rand(3, generator=generator).tolist()
     stretch = math.exp((ratio - 0.5) * 1.2)
-    height = min(CROP_PX, max(1, round(CROP_PX * math.sqrt(share * stretch))))
-    width = min(CROP_PX, max(1, round(CROP_PX * math.sqrt(share / stretch))))
-    return round(down * (CROP_PX - height)), round(right * (CROP_PX - width)), height, width
+    height = min(side_px, max(1, round(side_px * math.sqrt(share * stretch))))
+    width = min(side_px, max(1, round(side_px * math.sqrt(share / stretch))))
+    return round(down * (side_px - height)), round(right * (side_px - width)), height, width
 
 
 def contrastive_loss(features: Tensor, labels: Tensor) -> Tensor:
@@ -135,10 +137,10 @@ def _loss(
     if mixed:
         partner = torch.randperm(len(y), generator=generator)
         share = float(torch.rand(1, generator=generator)) * 0.5
-        top, left, height, width = _random_box(share, generator)
+        top, left, height, width = _random_box(share, x.shape[2], generator)
         box = (slice(None), slice(None), slice(top, top + height), slice(left, left + width))
         x[box] = x[partner][box]
-        kept = 1 - height * width / CROP_PX**2
+        kept = 1 - height * width / x.shape[2] ** 2
     with torch.autocast("cpu", torch.bfloat16):
         features = network(x)
     features = features.float()
@@ -171,8 +173,10 @@ def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tu
     )
     for epoch in range(1, epochs + 1):
         network.train()
+        crop_px = EARLY_CROP_PX if epoch <= EARLY_SHARE * epochs else CROP_PX
         for rows in batches(labels, generator):
-            loss = _loss(network, classifier, augment(pixels[rows], generator), labels[rows], generator)
+            x = augment(pixels[rows], crop_px, generator)
+            loss = _loss(network, classifier, x, labels[rows], generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -186,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--photos", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
-    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     photos = list_photos(arguments.photos)
