@@ -1,5 +1,6 @@
 """What every test may ask for: settings of its own, a free port, a real Redis, S3 over HTTP."""
 
+import logging
 import os
 import shutil
 import socket
@@ -146,6 +147,7 @@ class ObjectStore:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The URL of an S3 server that lives as long as the tests; ask for `s3` instead."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request otherwise
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

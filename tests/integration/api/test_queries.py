@@ -1,0 +1,183 @@
+"""Questions over HTTP."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.shop import Shop, draw, served
+
+ITEM = {
+    "id", "score", "category", "title", "brand", "price", "currency", "in_stock", "group_id", "url",
+    "images", "attributes",
+}  # fmt: skip
+
+
+def ids(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [item["id"] for item in response.json()["items"]]
+
+
+def similar(api: httpx.Client, **parameters: Any) -> httpx.Response:
+    return api.get("/v1/products/round-red-0/similar", params=parameters)
+
+
+def test_the_answer_has_exactly_the_promised_shape(api: httpx.Client, catalog: Shop) -> None:
+    answer = similar(api, limit=2).json()
+    assert set(answer) == {"items", "encoder", "took_ms"}
+    assert answer["encoder"] == catalog.index.fingerprint
+    assert [set(item) for item in answer["items"]] == [ITEM, ITEM]
+    first = answer["items"][0]
+    assert first["id"] == "round-red-1"
+    assert first["category"] == "shapes/round"
+    assert first["attributes"] == {"colour": "red", "sizes": ["38", "39"], "weight": 2}
+    assert all(uri.startswith("s3://") for uri in first["images"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "count", "holds"),
+    [
+        ({"category": "shapes/tall"}, 8, lambda item: item["category"] == "shapes/tall"),
+        ({"category": ["shapes/tall", "shapes/square"]}, 16, lambda item: "round" not in item["category"]),
+        ({"brand": "Bolt"}, 12, lambda item: item["brand"] == "Bolt"),
+        ({"price_min": 20, "price_max": 23}, 8, lambda item: 20 <= item["price"] <= 23),
+        ({"in_stock": "true"}, 11, lambda item: item["in_stock"]),
+        ({"in_stock": "false"}, 12, lambda item: not item["in_stock"]),
+        ({"attr.colour": "gold"}, 6, lambda item: item["attributes"]["colour"] == "gold"),
+        ({"attr.colour": ["gold", "blue"], "attr.sizes": "38"}, 12, lambda _: True),
+        ({"attr.sizes": "40"}, 0, lambda _: False),
+        ({"min_score": 1}, None, lambda item: item["score"] >= 1),
+        ({"group": "true"}, 11, lambda item: item["group_id"] != "round-red"),
+        ({"offset": 20}, 3, lambda _: True),
+    ],
+)
+def test_every_parameter_does_what_it_says(
+    api: httpx.Client, parameters: dict[str, Any], count: int | None, holds: Any
+) -> None:
+    items = similar(api, limit=100, **parameters).json()["items"]
+    assert all(holds(item) for item in items)
+    assert count is None or len(items) == count
+
+
+def test_diversity_changes_the_order(api: httpx.Client) -> None:
+    assert ids(similar(api, diversity=0.7)) != ids(similar(api))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"color": "red"}, "color"),
+        ({"attr.weight": "2"}, "attr.weight"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 101}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"offset": -1}, "offset"),
+        ({"offset": 999, "limit": 100}, "offset"),
+        ({"price_min": "cheap"}, "price_min"),
+        ({"price_min": 2, "price_max": 1}, "price_min"),
+        ({"in_stock": "perhaps"}, "in_stock"),
+        ({"min_score": 2}, "min_score"),
+        ({"diversity": "nan"}, "diversity"),
+    ],
+)
+def test_a_wrong_parameter_is_a_400_that_names_it(
+    api: httpx.Client, parameters: dict[str, Any], named: str
+) -> None:
+    response = similar(api, **parameters)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["parameter"] == named
+    assert named in problem["detail"]
+    assert problem["status"] == 400
+    assert problem["type"] == "urn:lookalike:problem:invalid-query"
+
+
+def test_several_products_in_one_question(api: httpx.Client) -> None:
+    body = {"positive": ["round-red-0", "tall-blue-0"], "limit": 2}
+    assert set(ids(api.post("/v1/similar", json=body))) == {"round-red-1", "tall-blue-1"}
+    body = {
+        "positive": "round-red-0",
+        "negative": ["square-red-0"],
+        "filter": {"attributes": {"colour": "red"}, "in_stock": False},
+        "limit": 100,
+    }
+    found = ids(api.post("/v1/similar", json=body))
+    assert "round-red-1" in found
+    assert "square-red-1" not in found
+
+
+def test_an_image_by_its_address(api: httpx.Client, catalog: Shop) -> None:
+    uri = catalog.store.put("query.jpg", draw("square", "green"))
+    assert ids(api.post("/v1/similar", json={"image_url": uri, "limit": 1}))[0].startswith("square-green")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({}, 400, "positive"),
+        ({"positive": ["round-red-0"], "limt": 3}, 400, "limt"),
+        ({"positive": ["round-red-0"], "filter": {"colour": "red"}}, 400, "filter.colour"),
+        ({"positive": ["round-red-0"], "filter": {"attributes": {"weight": 2}}}, 400, "attr.weight"),
+        ({"positive": ["nope"]}, 404, None),
+        ({"text": "red boots"}, 422, None),
+        ({"image_url": "https://evil.example/a.jpg"}, 403, None),
+        ({"image_url": "file:///etc/passwd"}, 403, None),
+        ([], 400, None),
+    ],
+)
+def test_a_wrong_json_question_is_a_problem(
+    api: httpx.Client, body: Any, status: int, named: str | None
+) -> None:
+    response = api.post("/v1/similar", json=body)
+    assert (response.status_code, response.json().get("parameter")) == (status, named)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_malformed_json_is_a_problem(api: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = api.post("/v1/similar", content=b'{"positive": [', headers=headers)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert api.post("/v1/similar?limit=3", json={"positive": "round-red-0"}).json()["parameter"] == "limit"
+
+
+def test_any_id_can_be_asked_about(own_shop: Shop) -> None:
+    odd = [
+        "a/b similar?x",
+        "boots",
+        "boots/similar",
+        "similar",
+        "a/images/0",
+        "50%25 off",
+        "ä#&+;=",
+        "/",
+        "x/",
+    ]
+    picture = draw("round", "red", shift=2)
+    own_shop.add_all([(product_id, (picture,), {}) for product_id in odd])
+    with served(own_shop) as api:
+        for product_id in odd:
+            path = f"/v1/products/{quote(product_id, safe='')}"
+            assert api.get(path).json()["id"] == product_id
+            found = ids(api.get(f"{path}/similar", params={"limit": 100}))
+            assert product_id not in found
+            assert {*odd, "round-red-0"} - {product_id} <= set(found)
+            assert api.get(f"{path}/images/0").headers["content-type"] == "image/jpeg"
+
+
+def test_an_unencoded_slash_in_an_id_is_understood_too(own_shop: Shop) -> None:
+    own_shop.add("a/b", draw("round", "red"))
+    with served(own_shop) as api:
+        assert api.get("/v1/products/a/b").json()["id"] == "a/b"
+        assert "round-red-0" in ids(api.get("/v1/products/a/b/similar"))
+
+
+def test_products_that_can_not_be_asked_about(own_shop: Shop) -> None:
+    own_shop.add("blind", draw("round", "red"), broken=True)
+    with served(own_shop) as api:
+        assert api.get("/v1/products/nope/similar").status_code == 404
+        response = api.get("/v1/products/blind/similar")
+        assert (response.status_code, response.json()["status"]) == (409, 409)
+        assert api.get("/v1/products/blind").json()["searchable"] is False
