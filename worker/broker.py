@@ -13,6 +13,7 @@ def open_redis(url: str) -> "redis.Redis":
     return redis.Redis.from_url(
         url,
         decode_responses=True,
+        encoding_errors="replace",  # a dead letter may hold any bytes
         socket_timeout=10,
         socket_connect_timeout=5,
         socket_keepalive=True,

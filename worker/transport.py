@@ -36,7 +36,7 @@ QUARANTINE = "quarantine"
 # KEYS: unacked index, unacked, deliveries, dead letters, quarantine, quarantine's holder, queues ...
 # ARGV: now (s), now (ISO), deliveries at most, deliveries before quarantine, visibility timeout (s),
 #       may quarantine be consumed; then a queue name for each queue.
-# Answers {number of the queue, message}, or nil.
+# Answers {number of the queue, message, its tag}, or nil.
 CLAIM = """
 local index, unacked, deliveries, dead, quarantine, holder = unpack(KEYS, 1, 6)
 local now, now_iso, limit, suspect = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -76,7 +76,7 @@ for i = 7, #KEYS do
           redis.call('ZADD', index, now, tag)
           redis.call('HSET', unacked, tag, '[' .. m .. ',"",' .. cjson.encode(ARGV[i]) .. ']')
           if alone then redis.call('SET', holder, tag, 'EX', ARGV[5]) end
-          return {i - 7, m}
+          return {i - 7, m, tag}
         end
       end
     end
@@ -152,7 +152,9 @@ class QoS(stock.QoS):
         try:
             super().restore_by_tag(tag, client, leftmost)
         except ValueError as error:
-            self.channel.bury(bytes_to_str(tag), b"", error)
+            with self.channel.conn_or_acquire(client) as connected:
+                raw = connected.hget(self.unacked_key, tag)
+            self.channel.bury(bytes_to_str(tag), raw or b"", error)
 
     def renew_leases(self) -> None:
         """Say that what is in hand is being worked on."""
@@ -264,23 +266,23 @@ class Channel(stock.Channel):
                 raise
             if not reply:
                 self._idle_until = monotonic() + POLL_S
+                if not self.connection.looped:  # else a timer of the loop does it
+                    self.connection.cycle.maybe_restore_messages()
                 raise Empty
-            number, raw = reply
-            self._take(self._asked[number], raw)
+            number, raw, tag = reply
+            self._take(self._asked[number], raw, bytes_to_str(tag))
             return True
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
 
-    def _take(self, queue: str, raw: bytes) -> None:
-        """Hand a claimed message to its consumer."""
-        tag = ""
+    def _take(self, queue: str, raw: bytes, tag: str) -> None:
+        """Hand a claimed message to its consumer, unless Python reads it otherwise than Lua."""
         try:
             message = loads(bytes_to_str(raw))
-            tag = message["properties"]["delivery_tag"]
             self.Message(message, channel=self)
-        except (ValueError, TypeError, KeyError, LookupError) as error:
-            self.bury(tag or _tag(raw), raw, error)
+        except (ValueError, TypeError, LookupError) as error:
+            self.bury(tag, raw, error)
             return
         self.claims[tag] = _Claim(queue, monotonic())
         self.connection._deliver(message, queue)  # noqa: SLF001  # as the method this one replaces does
@@ -318,11 +320,6 @@ def _renew_leases(cycle: Any) -> None:
                 channel.qos.renew_leases()
             except channel.connection_errors as error:
                 log.warning("leases_not_renewed", extra={"error": str(error)})
-
-
-def _tag(raw: bytes) -> str:
-    """The tag of a message that is not UTF-8 throughout."""
-    return str(loads(raw.decode(errors="replace"))["properties"]["delivery_tag"])
 
 
 def _iso_now() -> str:

@@ -1,0 +1,157 @@
+"""What becomes of a message whose body fails, on a real broker."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from celery.exceptions import Reject
+
+from recommender.errors import BrokerUnavailable, ImageStoreUnavailable, InvalidEvent, ShuttingDown
+from worker import runtime
+from worker.broker import open_redis
+from worker.delivery import MAX_DELAY_S, Delivery, deliver
+from worker.jobs.dead_letters import PAGE, DeadLetter, DeadLetters
+from worker.publish import ATTEMPTS, FAILURES, FIRST_SEEN
+
+DOCUMENTS = [{"id": "a", "trace_id": "t"}, {"id": "b"}]
+
+
+@pytest.fixture
+def client(redis_server: Any) -> Iterator[Any]:
+    with open_redis(redis_server.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(redis_server: Any, client: Any, make_settings: Any) -> Iterator[Any]:
+    """Deliver a message to a body, as the pool's thread would."""
+    settings = make_settings(redis={"url": redis_server.url}, worker={"max_attempts": 3, "retry_delay_s": 2})
+    app = Celery("test", broker=redis_server.url, set_as_current=False)
+
+    @app.task(name="products.upsert", bind=True, shared=False)
+    def task(self: Any) -> None:
+        """Only its request is used."""
+
+    opened = runtime.Runtime(settings, None, None, DeadLetters(client, settings.catalog), client)
+    runtime._open.append(opened)
+
+    def go(body: Callable[[Delivery], None], args: Any = (DOCUMENTS,), **headers: Any) -> None:
+        task.push_request(id="1", delivery_info={"routing_key": "bulk"}, **headers)
+        try:
+            deliver(task, args, {}, body)
+        finally:
+            task.pop_request()
+
+    yield go
+    runtime._open.remove(opened)
+    app.close()
+
+
+def published(client: Any) -> Any:
+    """(documents, headers) of what was published again."""
+    found = []
+    for raw in reversed(client.lrange("bulk", 0, -1)):
+        message = json.loads(raw)
+        args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+        assert kwargs == {}
+        assert message["headers"]["eta"] is not None
+        found.append((args[0], message["headers"]))
+    return found
+
+
+def failing(error: BaseException) -> Any:
+    def body(_: Any) -> None:
+        raise error
+
+    return body
+
+
+def letters(client: Any) -> Any:
+    return list(DeadLetters(client, "lookalike").all())
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), KeyboardInterrupt(), ValueError("odd")])
+def test_what_fails_for_no_known_reason_is_tried_again_document_by_document(
+    run: Any, client: Any, error: BaseException
+) -> None:
+    run(failing(error))
+    again = published(client)
+    assert [documents for documents, _ in again] == [[DOCUMENTS[0]], [DOCUMENTS[1]]]
+    assert all((headers[ATTEMPTS], headers[FAILURES]) == (1, 1) for _, headers in again)
+    assert letters(client) == []
+
+
+def test_after_enough_failures_it_is_a_dead_letter(run: Any, client: Any) -> None:
+    headers = {ATTEMPTS: 7, FAILURES: 2, FIRST_SEEN: "2026-01-01T00:00:00+00:00"}
+    run(failing(ValueError("odd")), ([DOCUMENTS[0]],), **headers)
+    assert published(client) == []
+    (letter,) = letters(client)
+    assert json.loads(letter.document) == DOCUMENTS[0]
+    assert (letter.type, letter.reason, letter.message) == ("products.upsert", "ValueError", "odd")
+    assert (letter.attempts, letter.first_seen, letter.trace_id) == (8, headers[FIRST_SEEN], "t")
+    assert letter.last_seen > letter.first_seen
+
+
+def test_an_outage_is_waited_out_and_burns_no_attempt(run: Any, client: Any) -> None:
+    run(failing(ImageStoreUnavailable("down")), **{ATTEMPTS: 1000, FAILURES: 2})
+    ((documents, headers),) = published(client)
+    assert documents == DOCUMENTS
+    assert (headers[ATTEMPTS], headers[FAILURES]) == (1001, 2)
+    assert letters(client) == []
+    assert MAX_DELAY_S <= 30
+
+
+def test_what_is_wrong_is_a_dead_letter_at_once(run: Any, client: Any) -> None:
+    run(failing(InvalidEvent("", "no list")), ({"not": "a list"},))
+    run(failing(InvalidEvent("", "bad")))
+    found = letters(client)
+    assert [letter.reason for letter in found] == ["InvalidEvent"] * 3
+    assert json.loads(found[0].document) == [{"not": "a list"}, {}]
+    assert [json.loads(letter.document)["id"] for letter in found[1:]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [BrokerUnavailable("down"), ShuttingDown("closing")])
+def test_what_can_not_be_written_down_goes_back_to_its_queue(
+    run: Any, client: Any, error: BaseException
+) -> None:
+    with pytest.raises(Reject) as raised:
+        run(failing(error))
+    assert raised.value.requeue
+    assert published(client) == []
+    assert letters(client) == []
+
+
+def test_a_message_is_given_back_when_the_broker_refuses_its_dead_letter(run: Any, client: Any) -> None:
+    client.set("lookalike:dead-letters", "no stream")
+    with pytest.raises(Reject) as raised:
+        run(failing(InvalidEvent("", "bad")))
+    assert raised.value.requeue
+
+
+def test_odd_headers_are_taken_for_missing_ones(run: Any, client: Any) -> None:
+    run(failing(ValueError()), ([DOCUMENTS[0]],), **{ATTEMPTS: "many", FAILURES: -5, FIRST_SEEN: 3})
+    ((_, headers),) = published(client)
+    assert (headers[ATTEMPTS], headers[FAILURES]) == (1, 1)
+
+
+def test_dead_letters_are_kept_in_order_and_dropped_one_by_one(client: Any) -> None:
+    kept = DeadLetters(client, "lookalike")
+    made = [DeadLetter.of("products.upsert", {"id": str(n)}, InvalidEvent("f", "r")) for n in range(PAGE + 3)]
+    kept.add(made)
+    found = list(kept.all())
+    assert [letter.document for letter in found] == [letter.document for letter in made]
+    assert kept.get(found[5].id) == found[5]
+    assert kept.drop([found[5].id]) == 1
+    assert kept.get(found[5].id) is None
+    assert kept.count() == PAGE + 2
+
+
+def test_a_client_of_a_redis_that_is_away_says_so(client: Any, redis_server: Any) -> None:
+    redis_server.kill()
+    with pytest.raises(BrokerUnavailable) as raised:
+        DeadLetters(client, "lookalike").count()
+    assert isinstance(raised.value.__cause__, redis.RedisError)

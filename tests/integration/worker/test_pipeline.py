@@ -1,0 +1,223 @@
+"""The pipeline on the real index, S3 over HTTP and a real encoder of random weights."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recommender.errors import ImageNotFound, ImageStoreUnavailable
+from recommender.events import parse_product_event
+from recommender.images.source import ImageSource
+from recommender.resources import open_resources
+from worker.pipeline import Pipeline
+from worker.plan import Embed
+
+
+@pytest.fixture
+def resources(make_settings: Any, s3: Any, weights: Path) -> Iterator[Any]:
+    settings = make_settings(
+        encoder={"weights": str(weights), "threads": 1},
+        s3={"endpoint_url": s3.endpoint_url, "buckets": (s3.bucket,)},
+    )
+    with open_resources(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pipeline(resources: Any, make_settings: Any) -> Iterator[Any]:
+    with Pipeline(resources.index, resources.batcher, resources.source, make_settings()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def line(caplog: pytest.LogCaptureFixture) -> Any:
+    """The fields of the last batch's log line."""
+    caplog.set_level(logging.INFO, "worker.pipeline")
+
+    def last() -> Any:
+        return [record for record in caplog.records if record.message == "batch_applied"][-1]
+
+    return last
+
+
+@pytest.fixture
+def upsert(document: Callable[..., dict[str, Any]]) -> Any:
+    def make(identity: str, *images: Any, **fields: Any) -> Any:
+        return parse_product_event("products.upsert", document(identity, *images, **fields))
+
+    return make
+
+
+def patch(identity: str, version: int, **fields: Any) -> Any:
+    return parse_product_event("products.patch", {"id": identity, "version": version, **fields})
+
+
+def delete(identity: str, version: int) -> Any:
+    return parse_product_event("products.delete", {"id": identity, "version": version})
+
+
+def test_rows_are_those_of_the_images_in_order(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+) -> None:
+    front, back = (s3.put(f"{n}.jpg", photo(n)) for n in range(2))
+    report = pipeline.apply([upsert("a", front, back), upsert("b", back), upsert("c", back, front)])
+    assert len(report.applied) == 3
+    assert line().embedded == 2  # shared images are fetched and embedded once
+    stored = resources.index.read(["a", "b", "c"], vectors=True)
+    assert [image.uri for image in stored["a"].images] == [front, back]
+    assert [image.row for image in stored["a"].images] == [0, 1]
+    assert all(image.etag for image in stored["a"].images)
+    np.testing.assert_allclose(stored["c"].vectors, stored["a"].vectors[::-1], atol=1e-6)
+    np.testing.assert_allclose(stored["b"].vectors, stored["a"].vectors[1:], atol=1e-6)
+
+
+def test_only_what_changed_is_embedded_again(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+) -> None:
+    front, back = (s3.put(f"{n}.jpg", photo(n)) for n in range(2))
+    pipeline.apply([upsert("a", front, back)])
+    before = resources.index.read(["a"], vectors=True)["a"].vectors
+
+    pipeline.apply([upsert("a", front, back, version=2, title="new")])
+    assert (line().images, line().embedded) == (2, 0)
+
+    pipeline.apply([upsert("a", back, front, version=3)])
+    assert line().embedded == 0
+    swapped = resources.index.read(["a"], vectors=True)["a"]
+    assert [(image.uri, image.row) for image in swapped.images] == [(back, 1), (front, 0)]
+
+    s3.put("1.jpg", photo(5))
+    pipeline.apply([upsert("a", front, back, version=4)])
+    assert line().embedded == 1
+    after = resources.index.read(["a"], vectors=True)["a"].vectors
+    np.testing.assert_allclose(after[0], before[0], atol=1e-6)
+    assert not np.allclose(after[1], before[1], atol=1e-3)
+
+    pipeline.apply([upsert("a", back, version=5)])
+    assert line().embedded == 0
+    alone = resources.index.read(["a"], vectors=True)["a"]
+    np.testing.assert_allclose(alone.vectors, after[1:], atol=1e-6)
+    assert [(image.uri, image.row) for image in alone.images] == [(back, 0)]
+
+
+def test_patches_and_deletes_touch_no_image(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+) -> None:
+    uri = s3.put("a.jpg", photo(1))
+    pipeline.apply([upsert("a", uri), upsert("b", uri)])
+    report = pipeline.apply([patch("a", 2, price=5.0), delete("b", 2), patch("stub", 2, title="t")])
+    assert (len(report.applied), line().images, line().fetch_ms, line().embed_ms) == (3, 0, 0, 0)
+    stored = resources.index.read(["a", "b", "stub"], vectors=True)
+    assert stored["a"].state.product.price == 5.0
+    assert len(stored["a"].vectors) == 1
+    assert stored["b"].state.deleted
+    assert len(stored["b"].vectors) == 0
+    assert stored["stub"].state.product is None
+    pipeline.apply([upsert("stub", uri)])
+    assert resources.index.read(["stub"])["stub"].state.product.title == "t"
+
+
+def test_events_of_one_product_in_one_batch_fold_in_order(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    uri = s3.put("a.jpg", photo(1))
+    events = [upsert("a", uri, version=1), patch("a", 2, price=1.0), patch("a", 3, price=2.0)]
+    report = pipeline.apply([*events, upsert("a", uri, version=0), delete("gone", 2), upsert("gone", uri)])
+    assert resources.index.read(["a"])["a"].state.product.price == 2.0
+    assert resources.index.read(["gone"])["gone"].state.deleted
+    assert [event.version for event in report.stale] == [0, 1]
+    repeated = pipeline.apply([events[2]])
+    assert (repeated.applied, repeated.unchanged) == ([], [events[2]])
+
+
+def test_an_image_that_fails_for_good_costs_only_itself(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+) -> None:
+    good, bad, text = s3.put("a.jpg", photo(1)), f"s3://{s3.bucket}/none.jpg", s3.put("b.jpg", b"text")
+    event = upsert("a", bad, good, text, title="t")
+    report = pipeline.apply([event, upsert("none", bad)])
+    assert len(report.applied) == 2
+    assert [(failure.event.id, failure.image) for failure in report.failed] == [
+        ("a", bad),
+        ("a", text),
+        ("none", bad),
+    ]
+    assert isinstance(report.failed[0].error, ImageNotFound)
+    stored = resources.index.read(["a", "none"], vectors=True)
+    assert [image.row for image in stored["a"].images] == [None, 0, None]
+    assert bad in stored["a"].images[0].error
+    assert stored["a"].state.product.title == "t"
+    assert len(stored["none"].vectors) == 0
+
+    again = pipeline.apply([event])
+    assert (again.unchanged, again.failed, line().images) == ([event], [], 0)
+    told = pipeline.apply([event], redelivered=True)
+    assert [failure.image for failure in told.failed] == [bad, text]
+    assert str(told.failed[0].error) == stored["a"].images[0].error
+
+    s3.put("none.jpg", photo(2))
+    healed = pipeline.apply([upsert("a", bad, good, version=2)])
+    assert healed.failed == []
+    assert [image.row for image in resources.index.read(["a"])["a"].images] == [0, 1]
+
+
+def test_a_passing_failure_writes_nothing_and_comes_again(
+    resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], make_settings: Any, free_port: int
+) -> None:
+    away = make_settings(s3={"endpoint_url": f"http://127.0.0.1:{free_port}", "buckets": (s3.bucket,)})
+    source = ImageSource(away.s3, away.images)
+    with Pipeline(resources.index, resources.batcher, source, away) as pipeline:
+        event = upsert("a", s3.put("a.jpg", photo(1)))
+        report = pipeline.apply([event, delete("b", 1)])
+    source.close()
+    assert [retry.event for retry in report.retry] == [event]
+    assert isinstance(report.retry[0].error, ImageStoreUnavailable)
+    assert [each.id for each in report.applied] == ["b"]
+    assert resources.index.read(["a", "b"]).keys() == {"b"}
+
+
+def test_concurrent_writers_of_one_product_lose_nothing(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    uri = s3.put("a.jpg", photo(1))
+    pipeline.apply([upsert("a", uri)])
+    events = [patch("a", 2 + n, attributes={f"k{n}": n}) for n in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        reports = list(threads.map(lambda event: pipeline.apply([event]), events))
+    left = [retry.event for report in reports for retry in report.retry]
+    while left:  # as the queue would bring them again
+        left = [retry.event for retry in pipeline.apply(left).retry]
+    stored = resources.index.read(["a"], vectors=True)["a"]
+    assert stored.state.product.attributes == {f"k{n}": n for n in range(40)}
+    assert len(stored.vectors) == 1
+
+
+def test_embedding_again_fetches_everything_and_takes_nothing_away(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    front, back = (s3.put(f"{n}.jpg", photo(n)) for n in range(2))
+    pipeline.apply([upsert("a", front, back), upsert("b", front), delete("dead", 1)])
+    before = resources.index.read(["a"], vectors=True)["a"]
+    s3.client.delete_object(Bucket=s3.bucket, Key="0.jpg")
+    s3.put("1.jpg", photo(9))
+    report = pipeline.apply([Embed(id="a"), Embed(id="unknown"), Embed(id="dead")])
+    assert [event.id for event in report.applied] == ["a"]
+    assert [event.id for event in report.stale] == ["unknown", "dead"]
+    assert [failure.image for failure in report.failed] == [front]
+    after = resources.index.read(["a"], vectors=True)["a"]
+    assert after.state == before.state
+    np.testing.assert_allclose(after.vectors[0], before.vectors[0], atol=1e-6)
+    assert not np.allclose(after.vectors[1], before.vectors[1], atol=1e-3)
+    assert after.images[0].error is not None
+
+
+def test_trace_ids_reach_the_log(
+    pipeline: Pipeline, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+) -> None:
+    uri = s3.put("a.jpg", photo(1))
+    pipeline.apply([upsert("a", uri, trace_id="t-1"), upsert("b", uri, trace_id="t-2"), upsert("c", uri)])
+    assert line().trace_ids == ["t-1", "t-2"]

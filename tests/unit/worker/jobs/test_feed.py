@@ -1,0 +1,57 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommender.errors import FeedError
+from worker.jobs import feed
+from worker.jobs.feed import open_feed
+
+
+@pytest.fixture
+def settings(make_settings: Any, tmp_path: Path) -> Any:
+    return make_settings(
+        feed={"allowed": (f"file://{tmp_path}/", "ftp://x/")}, images={"local_root": tmp_path}
+    )
+
+
+def lines(uri: str, settings: Any) -> Any:
+    return list(open_feed(uri, settings, None))
+
+
+def test_a_file_is_read_line_by_line_across_chunks(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "CHUNK_BYTES", 3)
+    path = tmp_path / "a b.jsonl"
+    path.write_bytes(b"first\n\nsecond\nlast")
+    assert lines(path.as_uri().replace("%20", " "), settings) == [b"first", b"", b"second", b"last"]
+    path.write_bytes(b"one\n")
+    assert lines(f"file://{tmp_path}/a%20b.jsonl", settings) == [b"one"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "complaint"),
+    [
+        ("file:///etc/passwd", "no prefix"),
+        ("file://{root}/../../../../../etc/passwd", "LOCAL_ROOT"),
+        ("file://{root}/missing.jsonl", "No such file"),
+        ("ftp://x/a", "s3:// or file://"),
+        ("s3://shop/feed", "no prefix"),
+    ],
+)
+def test_what_is_not_allowed_or_not_there_is_said(
+    settings: Any, tmp_path: Path, uri: str, complaint: str
+) -> None:
+    with pytest.raises(FeedError, match=complaint):
+        lines(uri.format(root=tmp_path), settings)
+
+
+def test_a_line_without_end_is_refused(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MAX_LINE_BYTES", 10)
+    monkeypatch.setattr(feed, "CHUNK_BYTES", 4)
+    (tmp_path / "f").write_bytes(b"ok\n" + b"x" * 20)
+    with pytest.raises(FeedError, match="longer than 10 bytes"):
+        lines(f"file://{tmp_path}/f", settings)
