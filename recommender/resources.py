@@ -58,6 +58,7 @@ def open_resources(
     """
     stack: ExitStack[None] = ExitStack()
     with stack:
+        stack.callback(log.info, "resources_closed")
         engine = open_engine(settings)
         stack.callback(engine.close)
         encoder = load(settings.encoder)

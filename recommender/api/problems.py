@@ -46,7 +46,7 @@ _KINDS: dict[type[errors.LookalikeError], _Kind] = {
     errors.ShuttingDown: _Kind(503, "shutting-down", "This process is closing"),
 }
 
-_PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
+_PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
