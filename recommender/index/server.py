@@ -1,7 +1,6 @@
 """The collections of a Qdrant server, over gRPC. Any number of processes may share them."""
 
 from math import ceil
-from urllib.parse import urlsplit
 
 from qdrant_client import QdrantClient, models
 
@@ -24,7 +23,7 @@ class ServerEngine:
     """The collections of one catalog on one server; implements `IndexEngine`.
 
     Args:
-        url: where the server's REST port is; gRPC is at the same host's `settings.grpc_port`.
+        url: names the host; only its gRPC port, `settings.grpc_port`, is spoken to.
         settings: key, port and deadline.
         schema: that of the catalog.
 
@@ -37,7 +36,6 @@ class ServerEngine:
         self._schema = schema
         self._client = QdrantClient(
             url=url,
-            port=urlsplit(url).port or 6333,
             grpc_port=settings.grpc_port,
             prefer_grpc=True,
             api_key=settings.api_key.get_secret_value() if settings.api_key else None,

@@ -4,11 +4,13 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recommender.events import PATCHABLE, Delete, Patch, ProductDocument, Upsert, parse_product_event
 from recommender.merge import UNKNOWN, FieldPatch, ProductState, Stamp, merge
+
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def upsert(version: int, **fields: Any) -> Upsert:
@@ -59,6 +61,7 @@ events = st.one_of(upserts, patches, versions.map(delete))
 histories = st.lists(events, min_size=1, max_size=6)
 
 
+@untimed
 @given(histories.flatmap(lambda told: st.tuples(st.just(told), st.permutations(told))))
 def test_every_order_of_events_gives_the_same_state(
     orders: tuple[Sequence[ProductDocument], Sequence[ProductDocument]],
@@ -68,6 +71,7 @@ def test_every_order_of_events_gives_the_same_state(
     assert state_after(*told).product == state_after(*shuffled).product
 
 
+@untimed
 @given(histories, st.randoms(use_true_random=False))
 def test_events_told_again_at_any_time_change_nothing(told: list[ProductDocument], random: Any) -> None:
     repeated = [*told, *random.choices(told, k=4)]
@@ -76,6 +80,7 @@ def test_events_told_again_at_any_time_change_nothing(told: list[ProductDocument
     assert merge(state_after(*told), random.choice(told)) == state_after(*told)
 
 
+@untimed
 @given(histories)
 def test_each_field_holds_the_value_of_the_greatest_event_that_named_it(told: list[ProductDocument]) -> None:
     state = state_after(*told)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recommender.errors import InvalidQuery
@@ -16,6 +16,9 @@ from recommender.merge import UNKNOWN, merge
 SCHEMA = Schema("shop", ("colour",))
 NO_ROWS = np.empty((0, 4), np.float32)
 FOUND = (IndexedImage("s3://b/1.jpg", "etag", 0),)
+
+
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def upsert(**fields: Any) -> Upsert:
@@ -33,6 +36,7 @@ values = st.one_of(scalars, st.lists(st.text(max_size=4), max_size=3))
 keys = st.from_regex(r"^[A-Za-z0-9_-]{1,8}\Z")
 
 
+@untimed
 @given(st.dictionaries(keys, values, max_size=4), st.dictionaries(keys, st.none() | values, max_size=4))
 def test_a_state_comes_back_exactly_through_json(attributes: dict[str, Any], changes: dict[str, Any]) -> None:
     event = upsert(
