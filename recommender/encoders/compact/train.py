@@ -208,7 +208,10 @@ def main() -> None:
             rates = first_hit_rates(embeddings, photos, split, split.choosing, split.train)
             sys.stdout.write(f"epoch {epoch}: R@1 of the photos to choose by: {shown(rates)}\n")
             sys.stdout.flush()
-    weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
     save_file(weights, arguments.out)
 
 
