@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from config.settings import PREFIX, ConfigurationError, EncoderSettings
+from recommender import metrics
 from recommender.encoders.fingerprint import fingerprint_of
 from recommender.encoders.protocol import Encoder, EncoderSpec
 from recommender.encoders.registry import spec_of
@@ -40,6 +41,7 @@ def load_encoder(settings: EncoderSettings) -> Encoder:
     load_weights(path, towers, source)
     encoder = TorchEncoder(spec, towers, device, fingerprint_of(spec, towers.network))
     _warm_up(encoder, spec, settings.max_batch_size)
+    metrics.ENCODER_INFO.labels(encoder.fingerprint, device).set(1)
     log.info(
         "encoder_loaded",
         extra={

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from config.settings import Settings
+from config.settings import PREFIX, Settings
 from recommender.errors import EncoderMismatch
 from recommender.index.embedded import EmbeddedEngine
 from recommender.index.protocol import IndexEngine, ProductIndex
@@ -37,7 +37,7 @@ def open_serving_index(engine: IndexEngine, fingerprint: str, dimension: int) ->
     if serving != fingerprint:
         raise EncoderMismatch(
             f"this process has the encoder {fingerprint}, but the serving collection was filled by "
-            f"{serving}: configure that encoder (ENCODER__NAME, ENCODER__WEIGHTS), or reindex with the new "
-            "one (catalog.reindex), or choose another CATALOG"
+            f"{serving}: configure that encoder ({PREFIX}ENCODER__NAME, {PREFIX}ENCODER__WEIGHTS), or name "
+            f"another {PREFIX}CATALOG and publish the products to it"
         )
     return engine.open(fingerprint)
