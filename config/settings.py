@@ -145,6 +145,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX,
         env_nested_delimiter="__",
         env_file=".env",
+        env_ignore_empty=True,
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
