@@ -58,9 +58,12 @@ class Up:
             if not self._start_redis():
                 return 1
             self._worker.start()
-            if not self._announce():
-                return self._worker.returncode or 0
+            announced = False
             while not self._stopping.wait(0.2):
+                code = self._worker.returncode
+                if not announced and code is not None and code > 0:
+                    return code  # what kept it from starting will do so again: its message is the answer
+                announced = announced or self._announce()
                 for child in (self._redis, self._worker):
                     if child is not None:
                         child.tend()
@@ -86,16 +89,13 @@ class Up:
         return True
 
     def _announce(self) -> bool:
-        """Wait until the worker serves, and say where; False if it ended before, or is to stop."""
-        while not self._stopping.wait(0.1):
-            if self._worker.returncode is not None:
-                return False  # what keeps it from starting will do so again: its message is the answer
-            owner = read_address(self._settings.data_dir)
-            if owner is not None and owner.pid == self._worker.pid and owner.answers():
-                sys.stdout.write(f"Lookalike is up\n  gallery  {owner.url}\n  broker   {owner.redis_url}\n")
-                sys.stdout.flush()
-                return True
-        return False
+        """Say where the worker serves, once it does."""
+        owner = read_address(self._settings.data_dir)
+        if owner is None or owner.pid != self._worker.pid or not owner.answers():
+            return False
+        sys.stdout.write(f"Lookalike is up\n  gallery  {owner.url}\n  broker   {owner.redis_url}\n")
+        sys.stdout.flush()
+        return True
 
 
 def main() -> int:
