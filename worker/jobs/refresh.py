@@ -42,8 +42,10 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
     key = f"{settings.catalog}:{SCHEDULED_REFRESH}:{slot}"
     with broker_errors():
         client = delivery.runtime.redis
-        owner = client.set(key, delivery.id, nx=True, ex=int(settings.feed.every_s * 2), get=True)
-    if owner is not None and owner != delivery.id:
+        # SET NX GET in one is for Redis 7 and newer.
+        claimed = client.set(key, delivery.id, nx=True, ex=int(settings.feed.every_s * 2))
+        owner = delivery.id if claimed else client.get(key)
+    if owner != delivery.id:
         log.info("refresh_skipped", extra={"slot": slot, "owner": owner})
         return
     publish_feed(delivery, settings.feed.scheduled)

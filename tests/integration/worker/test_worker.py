@@ -159,6 +159,20 @@ def test_catalog_jobs(
     assert shop.in_hand() == 0
 
 
+def test_of_several_schedules_one_has_the_slot(
+    start_worker: Any, wait_for: Any, s3: Any, photo: Callable[[int], bytes], document: Callable[..., Any]
+) -> None:
+    feed = s3.put("feeds/all.jsonl", json.dumps(document("a", s3.put("a.jpg", photo(1)))).encode())
+    shop = start_worker(FEED__SCHEDULED=feed, FEED__EVERY_S="2592000")
+    for _ in range(3):
+        shop.send("catalog.scheduled_refresh", queue="catalog")
+    shop.wait_for_product("a")
+    wait_for("the others are skipped", lambda: shop.said().count("refresh_skipped") == 2)
+    wait_for("nothing is left", lambda: shop.in_hand() == 0)
+    assert shop.said().count("feed_published") == 1
+    assert shop.dead_letters() == []
+
+
 def test_a_worker_that_must_not_start_says_why_in_one_line(start_worker: Any) -> None:
     shop = start_worker(wait=False, ENCODER__NAME="no-such-encoder")
     assert shop.process.wait(60) == 1
