@@ -1,15 +1,16 @@
-"""The gallery: one page, its script and its style, from the package."""
+"""The gallery: one page, its scripts and its style, from the package."""
 
 import hashlib
 from importlib.resources import files
+from pathlib import PurePath
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 _TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "app.js": "text/javascript; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _HEADERS = {
     # Nothing but our own files runs or is loaded; thumbnails fetched with a key are blob: URLs.
@@ -26,30 +27,17 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 def page(request: Request) -> Response:
     """The page; what it shows is in its URL."""
-    return _file("index.html", request)
+    return asset("index.html", request)
 
 
-@router.get("/gallery/app.js")
-def script(request: Request) -> Response:
-    """The page's script."""
-    return _file("app.js", request)
-
-
-@router.get("/gallery/style.css")
-def style(request: Request) -> Response:
-    """The page's style."""
-    return _file("style.css", request)
-
-
-@router.get("/gallery/icon.svg")
-def icon(request: Request) -> Response:
-    """The page's icon."""
-    return _file("icon.svg", request)
-
-
-def _file(name: str, request: Request) -> Response:
-    content = (files("recommender.api") / "gallery" / name).read_bytes()
+@router.get("/gallery/{name}")
+def asset(name: str, request: Request) -> Response:
+    """A file of the page; only those that the package holds can be named."""
+    folder = files("recommender.api") / "gallery"
+    if name not in {entry.name for entry in folder.iterdir()}:
+        raise HTTPException(404)
+    content = (folder / name).read_bytes()
     headers = {**_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    return Response(content, media_type=_TYPES[name], headers=headers)
+    return Response(content, media_type=_TYPES[PurePath(name).suffix], headers=headers)

@@ -217,10 +217,11 @@ def test_the_page_runs_only_its_own_script(api: httpx.Client) -> None:
         assert api.get(asset, headers=known).status_code == 304
 
 
-def test_the_page_is_package_data() -> None:
-    assert {path.name for path in (files("recommender.api") / "gallery").iterdir()} == {
-        "index.html",
-        "app.js",
-        "style.css",
-        "icon.svg",
-    }
+def test_every_file_of_the_page_is_served_and_no_other(api: httpx.Client) -> None:
+    for entry in (files("recommender.api") / "gallery").iterdir():
+        response = api.get(f"/gallery/{entry.name}")
+        assert response.content == entry.read_bytes()
+        for module in re.findall(r'from "\./([^"]+)"', response.text):
+            assert api.get(f"/gallery/{module}").status_code == 200
+    for path in ("nothing.js", "..%2Fapp.py", "%2Fetc%2Fpasswd"):
+        assert api.get(f"/gallery/{path}").status_code == 404
