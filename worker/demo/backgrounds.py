@@ -1,4 +1,4 @@
-"""What is behind a product: light and soft, in any colour."""
+"""What is behind a product: light and soft, of any hue."""
 
 from collections.abc import Callable
 from random import Random
@@ -56,4 +56,7 @@ BACKGROUNDS: dict[str, Callable[[Random, Size], Image.Image]] = {
 
 
 def _tint(r: Random, darkest: int = 185) -> tuple[int, int, int]:
-    return r.randint(darkest, 250), r.randint(darkest, 250), r.randint(darkest, 250)
+    """A pale colour: a grey, and a little of any hue."""
+    grey = r.randint(darkest, 238)
+    red, green, blue = (min(grey + r.randint(-20, 20), 255) for _ in range(3))
+    return red, green, blue
