@@ -30,7 +30,7 @@ def shoot(
 
     Blocks; calls `on_product` with how many more are done.
     """
-    processes = min(_MAX_PROCESSES, len(os.sched_getaffinity(0)))
+    processes = min(_MAX_PROCESSES, os.cpu_count() or 1)
     batches = [products[at : at + _PRODUCTS_A_TASK] for at in range(0, len(products), _PRODUCTS_A_TASK)]
     histograms: dict[str, Histogram] = {}
     # spawn: the parent has threads, and a fork would copy their locks
