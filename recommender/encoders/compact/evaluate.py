@@ -34,6 +34,11 @@ STD = torch.tensor(spec_of("compact").preprocessing.std).view(1, 3, 1, 1)
 INPUT_PX = spec_of("compact").preprocessing.input_px
 
 
+def normalised(pixels: Tensor) -> Tensor:
+    """(B, 3, S, S) uint8 -> (B, 3, S, S) float, as the network takes it."""
+    return (pixels.float() / 255 - MEAN) / STD
+
+
 @torch.inference_mode()
 def embed(network: CompactResNet, pixels: Tensor) -> Tensor:
     """(N, 3, S, S) uint8 -> (N, D) float32 of unit norm, by a network in training or at random."""

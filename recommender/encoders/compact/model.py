@@ -36,7 +36,11 @@ class BasicBlock(nn.Module):
 
 
 class CompactResNet(nn.Module):
-    """Pooled features of a four-stage residual network; the embedding before normalisation."""
+    """A four-stage residual network, pooled and partly whitened; the embedding before normalisation.
+
+    Pooled features are positive, so that all cosines between them would be close to 1. `whitening` moves
+    their mean over the training photos to the origin and evens out their spread.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,8 +53,14 @@ class CompactResNet(nn.Module):
                 blocks.append(BasicBlock(channels, width, stride))
                 channels = width
         self.stages = nn.Sequential(*blocks)
+        self.whitening = nn.Linear(DIMENSION, DIMENSION)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised float -> (B, DIMENSION) float, not of unit norm."""
+        whitened: Tensor = self.whitening(self.pooled(x))
+        return whitened
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised float -> (B, DIMENSION) float, not negative; what training sees."""
         features: Tensor = self.stages(self.stem(x))  # (B, DIMENSION, H / 32, W / 32)
         return features.mean(dim=(2, 3))

@@ -5,8 +5,8 @@
 One network, one cosine classifier over the labels of all data sets, plus a supervised contrastive
 term (Khosla et al., "Supervised Contrastive Learning", 2020, equation 2) on the batches that are
 not mixed. Mixed batches use CutMix (Yun et al., 2019). The weights that are kept are an exponential
-moving average. The forward pass runs in bfloat16, which a processor with units for it does at twice
-the rate of float32.
+moving average; the last layer is fitted to the pooled features of the training photos. The forward
+pass runs in bfloat16, which a processor with units for it does at twice the rate of float32.
 """
 
 import argparse
@@ -22,7 +22,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from recommender.encoders.compact.evaluate import INPUT_PX, MEAN, STD, embed, first_hit_rates, shown
+from recommender.encoders.compact.evaluate import (
+    INPUT_PX,
+    MEAN,
+    STD,
+    embed,
+    first_hit_rates,
+    normalised,
+    shown,
+)
 from recommender.encoders.compact.model import DIMENSION, CompactResNet
 from recommender.encoders.compact.photos import STORED_PX, list_photos, load_squashed, split_photos
 
@@ -38,6 +46,7 @@ CONTRASTIVE_WEIGHT = 0.3
 CONTRASTIVE_TEMPERATURE = 0.1
 MIXED_SHARE = 0.35
 EMA_DECAY = 0.998
+WHITENING = 0.25  # of 0 (centred only) to 0.5 (equal spread in every direction)
 MAX_ROTATION_RAD = math.radians(30)
 
 
@@ -129,7 +138,7 @@ def batches(labels: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
 
 
 def _loss(
-    network: nn.Module, classifier: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator
+    network: CompactResNet, classifier: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator
 ) -> Tensor:
     mixed = bool(torch.rand(1, generator=generator) < MIXED_SHARE)
     kept = 1.0
@@ -142,7 +151,7 @@ def _loss(
         x[box] = x[partner][box]
         kept = 1 - height * width / x.shape[2] ** 2
     with torch.autocast("cpu", torch.bfloat16):
-        features = network(x)
+        features = network.pooled(x)
     features = features.float()
     logits = classifier(features)
 
@@ -163,7 +172,7 @@ def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tu
     network = CompactResNet().to(memory_format=torch.channels_last)
     classifier = CosineClassifier(int(labels.max()) + 1)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)
-    parameters = [*network.parameters(), *classifier.parameters()]
+    parameters = [*network.stem.parameters(), *network.stages.parameters(), *classifier.parameters()]
     optimizer = torch.optim.SGD(
         parameters, momentum=0.9, nesterov=True, foreach=True, lr=0.01, weight_decay=WEIGHT_DECAY
     )
@@ -185,6 +194,22 @@ def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tu
         yield epoch, cast("CompactResNet", averaged.module)
 
 
+@torch.inference_mode()
+def fit_whitening(network: CompactResNet, pixels: Tensor) -> None:
+    """Fit the last layer to (N, 3, S, S) uint8 photos.
+
+    With mean m and covariance C of the pooled features x, the layer becomes C^-WHITENING (x - m).
+    """
+    network.eval()
+    pooled = torch.cat([network.pooled(normalised(chunk)) for chunk in pixels.split(BATCH)])
+    mean = pooled.mean(dim=0)
+    values, directions = torch.linalg.eigh(torch.cov((pooled - mean).T))
+    floor = 1e-3 * values.max()  # what hardly varies is noise, not to be blown up
+    matrix = directions @ torch.diag((values + floor) ** -WHITENING) @ directions.T
+    network.whitening.weight.copy_(matrix)
+    network.whitening.bias.copy_(-matrix @ mean)
+
+
 def main() -> None:
     """Train on the `train` photos and write the averaged weights, in half precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -204,6 +229,7 @@ def main() -> None:
     )
     for epoch, network in train(pixels[split.train], labels[split.train], arguments.epochs, arguments.seed):
         if epoch % 10 == 0 or epoch == arguments.epochs:
+            fit_whitening(network, sharp[split.train])
             embeddings = embed(network, sharp)
             rates = first_hit_rates(embeddings, photos, split, split.choosing, split.train)
             sys.stdout.write(f"epoch {epoch}: R@1 of the photos to choose by: {shown(rates)}\n")
