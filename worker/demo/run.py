@@ -52,11 +52,12 @@ class Demo:
         if self.indexed != self.products:
             found.append(f"lost: {self.products} products were published, {self.indexed} are searchable")
         for name, other in (("chance", self.chance), ("colour histograms", self.histogram)):
-            if self.precision.category <= other.category:
-                found.append(
-                    f"quality: precision@10 by category is {self.precision.category:.3f}, "
-                    f"no better than the {other.category:.3f} of {name}"
-                )
+            for what in ("category", "category_colour"):
+                ours, theirs = getattr(self.precision, what), getattr(other, what)
+                if ours <= theirs:
+                    found.append(
+                        f"quality: precision@10 by {what} is {ours:.3f}, no better than the {theirs:.3f} of {name}"
+                    )
         found += [
             f"filter: {asked.question} was answered from elsewhere" for asked in self.asked if asked.astray
         ]

@@ -43,10 +43,7 @@ def normalised(pixels: Tensor) -> Tensor:
 def embed(network: CompactResNet, pixels: Tensor) -> Tensor:
     """(N, 3, S, S) uint8 -> (N, D) float32 of unit norm, by a network in training or at random."""
     network.eval()
-    rows = [
-        functional.normalize(network((chunk.float() / 255 - MEAN) / STD), dim=1) for chunk in pixels.split(64)
-    ]
-    return torch.cat(rows)
+    return torch.cat([functional.normalize(network(normalised(chunk)), dim=1) for chunk in pixels.split(64)])
 
 
 def histograms(pixels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -35,10 +36,8 @@ from recommender.encoders.compact.model import DIMENSION, CompactResNet
 from recommender.encoders.compact.photos import STORED_PX, list_photos, load_squashed, split_photos
 
 CROP_PX = 128
-EARLY_CROP_PX = 96  # half the time a step; the last epochs get used to the full size
-EARLY_SHARE = 0.7
+EARLY_CROP_PX = 96  # half the time a step; the later epochs get used to the full size
 BATCH = 64
-PEAK_LEARNING_RATE = 0.1
 WEIGHT_DECAY = 5e-4
 LABEL_SMOOTHING = 0.1
 COSINE_SCALE = 16.0
@@ -50,12 +49,24 @@ WHITENING = 0.25  # of 0 (centred only) to 0.5 (equal spread in every direction)
 MAX_ROTATION_RAD = math.radians(30)
 
 
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One rise and fall of the learning rate; the first `early_epochs` see small crops."""
+
+    epochs: int
+    early_epochs: int
+    peak_learning_rate: float
+
+
+CYCLES = (Cycle(100, 70, 0.1), Cycle(40, 0, 0.05))
+
+
 class CosineClassifier(nn.Module):
     """Scaled cosines to one learned direction a label, so that angles are what is trained."""
 
-    def __init__(self, labels: int) -> None:
+    def __init__(self, directions: Tensor) -> None:
         super().__init__()
-        self.directions = nn.Parameter(torch.randn(labels, DIMENSION) * 0.05)
+        self.directions = nn.Parameter(functional.normalize(directions, dim=1))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, DIMENSION) float -> (B, labels) float logits."""
@@ -162,27 +173,45 @@ def _loss(
     return loss if mixed else loss + CONTRASTIVE_WEIGHT * contrastive_loss(features, y)
 
 
-def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tuple[int, CompactResNet]]:
+def train(pixels: Tensor, labels: Tensor, seed: int) -> Iterator[CompactResNet]:
     """Train on (N, 3, STORED_PX, STORED_PX) uint8 photos and (N,) labels.
 
-    Yields after every epoch its number and the averaged network.
+    Yields the averaged network after every epoch. A cycle starts from the average that the one before
+    it ended with, and from a classifier that points at the mean of each label.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = CompactResNet().to(memory_format=torch.channels_last)
-    classifier = CosineClassifier(int(labels.max()) + 1)
+    directions = torch.randn(int(labels.max()) + 1, DIMENSION)
+    for cycle in CYCLES:
+        for averaged in _cycle(network, directions, pixels, labels, cycle=cycle, generator=generator):
+            yield averaged
+        network = averaged
+        directions = label_means(network, pixels, labels)
+
+
+def _cycle(
+    network: CompactResNet,
+    directions: Tensor,
+    pixels: Tensor,
+    labels: Tensor,
+    *,
+    cycle: Cycle,
+    generator: torch.Generator,
+) -> Iterator[CompactResNet]:
+    classifier = CosineClassifier(directions)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)
     parameters = [*network.stem.parameters(), *network.stages.parameters(), *classifier.parameters()]
     optimizer = torch.optim.SGD(
         parameters, momentum=0.9, nesterov=True, foreach=True, lr=0.01, weight_decay=WEIGHT_DECAY
     )
-    steps = epochs * (len(labels) // BATCH)
+    steps = cycle.epochs * (len(labels) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_LEARNING_RATE, total_steps=steps + 1, pct_start=0.15
+        optimizer, cycle.peak_learning_rate, total_steps=steps + 1, pct_start=0.15
     )
-    for epoch in range(1, epochs + 1):
+    for epoch in range(cycle.epochs):
         network.train()
-        crop_px = EARLY_CROP_PX if epoch <= EARLY_SHARE * epochs else CROP_PX
+        crop_px = EARLY_CROP_PX if epoch < cycle.early_epochs else CROP_PX
         for rows in batches(labels, generator):
             x = augment(pixels[rows], crop_px, generator)
             loss = _loss(network, classifier, x, labels[rows], generator)
@@ -191,7 +220,16 @@ def train(pixels: Tensor, labels: Tensor, epochs: int, seed: int) -> Iterator[tu
             optimizer.step()
             schedule.step()
             averaged.update_parameters(network)
-        yield epoch, cast("CompactResNet", averaged.module)
+        yield cast("CompactResNet", averaged.module)
+
+
+@torch.inference_mode()
+def label_means(network: CompactResNet, pixels: Tensor, labels: Tensor) -> Tensor:
+    """The mean of each label's pooled features, each of unit norm first: (labels, DIMENSION)."""
+    network.eval()
+    pooled = torch.cat([network.pooled(normalised(chunk)) for chunk in pixels.split(BATCH)])
+    means = torch.zeros(int(labels.max()) + 1, DIMENSION)
+    return means.index_reduce(0, labels, functional.normalize(pooled, dim=1), "mean", include_self=False)
 
 
 @torch.inference_mode()
@@ -215,7 +253,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--photos", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
-    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     photos = list_photos(arguments.photos)
@@ -227,8 +264,9 @@ def main() -> None:
         f"split {split.sha256}: {len(split.train)} to train on, {len(split.choosing)} to choose by, "
         f"{len(split.held_back)} held back, {len(names)} labels\n"
     )
-    for epoch, network in train(pixels[split.train], labels[split.train], arguments.epochs, arguments.seed):
-        if epoch % 10 == 0 or epoch == arguments.epochs:
+    epochs = sum(cycle.epochs for cycle in CYCLES)
+    for epoch, network in enumerate(train(pixels[split.train], labels[split.train], arguments.seed), 1):
+        if epoch % 10 == 0 or epoch == epochs:
             fit_whitening(network, sharp[split.train])
             embeddings = embed(network, sharp)
             rates = first_hit_rates(embeddings, photos, split, split.choosing, split.train)
