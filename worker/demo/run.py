@@ -56,7 +56,8 @@ class Demo:
                 ours, theirs = getattr(self.precision, what), getattr(other, what)
                 if ours <= theirs:
                     found.append(
-                        f"quality: precision@10 by {what} is {ours:.3f}, no better than the {theirs:.3f} of {name}"
+                        f"quality: precision@10 by {what} is {ours:.3f}, "
+                        f"no better than the {theirs:.3f} of {name}"
                     )
         found += [
             f"filter: {asked.question} was answered from elsewhere" for asked in self.asked if asked.astray
