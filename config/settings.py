@@ -5,13 +5,16 @@ Environment variables (or a `.env` file) with the prefix `LOOKALIKE_` and `__` b
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 PREFIX = "LOOKALIKE_"
+FILTERABLE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Attributes of such a name, as a whole, can be filtered on; in the engines' paths it stands for itself."""
 _TEST_PREFIX = "LOOKALIKE_TEST_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -34,6 +37,16 @@ class RedisSettings(_Group):
     )
 
 
+def _filterable(names: tuple[str, ...]) -> tuple[str, ...]:
+    refused = [name for name in names if not FILTERABLE_NAME.fullmatch(name)]
+    if refused:
+        raise ValueError(
+            f"can't filter on {', '.join(map(repr, refused))}: "
+            "a name that is declared here has 1 to 64 characters of A-Z a-z 0-9 _ -"
+        )
+    return names
+
+
 class IndexSettings(_Group):
     """Where the vectors live."""
 
@@ -45,7 +58,7 @@ class IndexSettings(_Group):
     api_key: SecretStr | None = Field(None, description="API key of the Qdrant server")
     grpc_port: Port = Field(6334, description="gRPC port of the Qdrant server")
     timeout_s: Seconds = Field(10, description="deadline of one request to the server")
-    attributes: tuple[str, ...] = Field(
+    attributes: Annotated[tuple[str, ...], AfterValidator(_filterable)] = Field(
         (), description="attributes that can be filtered on (a JSON list); indexed before points"
     )
 
@@ -147,7 +160,7 @@ class Settings(BaseSettings):
         env_file=".env",
         env_ignore_empty=True,
         frozen=True,
-        extra="forbid",
+        extra="ignore",  # a .env file may serve other programs too; load_settings refuses our own typos
         hide_input_in_errors=True,
     )
 
@@ -195,9 +208,10 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a value is out of bounds, or a variable with our prefix is unknown.
     """
-    unknown = [name for name in os.environ if name.startswith(PREFIX) and not _is_known(name)]
+    in_file = (name.upper() for name in DotEnvSettingsSource(Settings).env_vars)
+    unknown = {name for name in (*os.environ, *in_file) if name.startswith(PREFIX) and not _is_known(name)}
     if unknown:
-        raise ConfigurationError(f"unknown settings in the environment: {', '.join(sorted(unknown))}")
+        raise ConfigurationError(f"unknown settings in the environment or .env: {', '.join(sorted(unknown))}")
     try:
         return Settings()
     except ValidationError as error:

@@ -22,6 +22,8 @@ from pydantic import (
 MAX_VERSION = 2**53 - 1  # the index compares versions as float64
 MAX_IMAGES = 16
 MAX_CATEGORY_LEVELS = 8
+MAX_ATTRIBUTES = 256
+MAX_ATTRIBUTE_LENGTH = 4096
 
 
 def _without_control_characters(text: str) -> str:
@@ -47,19 +49,27 @@ def _uri_as_image(value: Any) -> Any:
     return {"uri": value} if isinstance(value, str) else value
 
 
+def _null_as_in_stock(value: Any) -> Any:
+    return True if value is None else value
+
+
+def _null_as_no_attributes(value: Any) -> Any:
+    return {} if value is None else value
+
+
 def _attribute_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         if len(value) > 256 or not all(isinstance(item, str) for item in value):
             raise ValueError("a list must hold at most 256 strings")
-        return tuple(_unicode(item) for item in value)
+        return tuple(_attribute_text(item) for item in value)
     if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
         raise ValueError("must be a string, a finite number, a boolean or a list of strings")
-    if isinstance(value, str) and len(value) > 1024:
-        raise ValueError("must be at most 1024 characters long")
-    return _unicode(value) if isinstance(value, str) else value
+    return _attribute_text(value) if isinstance(value, str) else value
 
 
-def _unicode(text: str) -> str:
+def _attribute_text(text: str) -> str:
+    if len(text) > MAX_ATTRIBUTE_LENGTH:
+        raise ValueError(f"must be at most {MAX_ATTRIBUTE_LENGTH} characters long")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("must not contain lone surrogates")
     return text
@@ -72,10 +82,13 @@ Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION)]
 Text = Annotated[StrictStr, Field(max_length=1024)]
 Price = Annotated[StrictFloat, Field(ge=0, le=1e12, allow_inf_nan=False)]
 CategoryPath = Annotated[StrictStr, Field(max_length=512), AfterValidator(_category_path)]
+_CategoryPaths = Annotated[tuple[CategoryPath, ...], Field(min_length=1, max_length=16)]
 Categories = Annotated[
-    tuple[CategoryPath, ...], BeforeValidator(_one_as_list), Field(min_length=1, max_length=16)
+    _CategoryPaths, BeforeValidator(_one_as_list, json_schema_input_type=CategoryPath | _CategoryPaths)
 ]
-AttributeKey = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+AttributeKey = Annotated[
+    StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
+]
 Scalar = str | int | float | bool
 AttributeValue = Annotated[
     Any,  # Scalar | tuple[str, ...]; said by the validator, whose errors are shorter than a union's
@@ -83,11 +96,22 @@ AttributeValue = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": ["string", "number", "boolean"]},
-                {"type": "array", "items": {"type": "string"}, "maxItems": 256},
+                {"type": "string", "maxLength": MAX_ATTRIBUTE_LENGTH},
+                {"type": ["number", "boolean"]},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "maxLength": MAX_ATTRIBUTE_LENGTH},
+                    "maxItems": 256,
+                },
             ]
         }
     ),
+]
+_Attributes = Annotated[dict[AttributeKey, AttributeValue], Field(max_length=MAX_ATTRIBUTES)]
+_Uri = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=2048, pattern=r"^(s3|https|file)://"),
+    AfterValidator(_without_control_characters),
 ]
 
 
@@ -100,21 +124,19 @@ class Document(BaseModel):
 class ImageRef(Document):
     """Where one image of a product lies: s3://, https:// or file://."""
 
-    uri: Annotated[
-        StrictStr,
-        Field(min_length=1, max_length=2048, pattern=r"^(s3|https|file)://"),
-        AfterValidator(_without_control_characters),
-    ]
+    uri: _Uri
     role: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
 
 
 class Product(Document):
-    """One product as the shop knows it; the document of `products.upsert`."""
+    """One product as the shop knows it; the document of `products.upsert`. A null field is an absent one."""
 
     id: ProductId
     version: Version
     images: Annotated[
-        tuple[Annotated[ImageRef, BeforeValidator(_uri_as_image)], ...],
+        tuple[
+            Annotated[ImageRef, BeforeValidator(_uri_as_image, json_schema_input_type=_Uri | ImageRef)], ...
+        ],
         Field(min_length=1, max_length=MAX_IMAGES),
     ]
     category: Categories
@@ -122,10 +144,14 @@ class Product(Document):
     brand: Text | None = None
     price: Price | None = None
     currency: Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")] | None = None
-    in_stock: StrictBool = True
+    in_stock: Annotated[
+        StrictBool, BeforeValidator(_null_as_in_stock, json_schema_input_type=StrictBool | None)
+    ] = True
     group_id: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
     url: Annotated[StrictStr, Field(max_length=2048)] | None = None
-    attributes: Annotated[dict[AttributeKey, AttributeValue], Field(max_length=64)] = {}
+    attributes: Annotated[
+        _Attributes, BeforeValidator(_null_as_no_attributes, json_schema_input_type=_Attributes | None)
+    ] = {}
 
 
 def category_ancestors(categories: tuple[str, ...]) -> list[str]:

@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, StrictBool, StrictStr, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, model_validator
 
 from recommender.catalog import (
+    MAX_ATTRIBUTES,
     AttributeKey,
     AttributeValue,
     CategoryPath,
@@ -37,6 +38,8 @@ class Upsert(Product):
 class Patch(Document):
     """`products.patch`: the fields it names; null clears, attributes merge key by key."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [name]} for name in PATCHABLE]})
+
     id: ProductId
     version: Version
     title: Text | None = None
@@ -46,7 +49,9 @@ class Patch(Document):
     in_stock: StrictBool | None = None
     group_id: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
     url: Annotated[StrictStr, Field(max_length=2048)] | None = None
-    attributes: Annotated[dict[AttributeKey, AttributeValue | None], Field(max_length=64)] | None = None
+    attributes: (
+        Annotated[dict[AttributeKey, AttributeValue | None], Field(max_length=MAX_ATTRIBUTES)] | None
+    ) = None
     trace_id: TraceId | None = None
 
     @model_validator(mode="after")

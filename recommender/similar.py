@@ -26,6 +26,7 @@ MAX_LIMIT = 100
 MAX_WINDOW = 1000  # limit + offset
 MAX_PRODUCTS = 32  # asked about in one question: each brings up to 16 query vectors
 _MAX_SCANNED = 10_000
+_CATEGORIES = 1000  # asked for at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,10 @@ class Recommender:
 
     def categories(self) -> dict[str, int]:
         """Count searchable products by category path, those below a category included."""
-        return dict(sorted(self._index.facet("category", Filter()).items()))
+        limit = _CATEGORIES
+        while len(counts := self._index.facet("category", Filter(), limit=limit)) >= limit:
+            limit *= 4
+        return dict(sorted(counts.items()))
 
     def _ranked(self, question: Question) -> Sequence[Hit]:
         """The answers up to the end of the asked window, at least."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from recommender.catalog import CategoryPath, Filter, Scalar
+from recommender.catalog import MAX_ATTRIBUTE_LENGTH, CategoryPath, Filter, Scalar
 from recommender.errors import InvalidQuery
 from recommender.similar import MAX_LIMIT, MAX_PRODUCTS, MAX_WINDOW, Question
 
@@ -35,7 +35,7 @@ Names = Annotated[list[Annotated[str, Field(max_length=1024)]], BeforeValidator(
 Paths = Annotated[list[CategoryPath], BeforeValidator(_as_list)]
 Bound = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 AttributeFilter = Annotated[
-    list[Annotated[str, Field(max_length=1024)] | int | float | bool],
+    list[Annotated[str, Field(max_length=MAX_ATTRIBUTE_LENGTH)] | int | float | bool],
     BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
     Field(min_length=1, max_length=256),
 ]

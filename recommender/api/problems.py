@@ -38,6 +38,7 @@ _KINDS: dict[type[errors.LookalikeError], _Kind] = {
     errors.ProductNotFound: _Kind(404, "product-not-found", "No such product"),
     errors.ProductNotSearchable: _Kind(409, "product-not-searchable", "The product has no usable image yet"),
     errors.TextNotSupported: _Kind(422, "text-not-supported", "The encoder can't read text"),
+    errors.WeightsUnavailable: _Kind(503, "weights-unavailable", "A part of the encoder is not installed"),
     errors.ImageNotAllowed: _Kind(403, "image-not-allowed", "The image is not on the allow-list"),
     errors.ImageNotFound: _Kind(404, "image-not-found", "No such image"),
     errors.ImageTooLarge: _Kind(413, "image-too-large", "The image is too large"),

@@ -20,7 +20,7 @@ _SPECS = (
         weights="compact.safetensors",
         dimension=DIMENSION,
         preprocessing=Preprocessing(160, 160, "squash", "bicubic", _IMAGENET_MEAN, _IMAGENET_STD),
-        licence="see its model card",
+        licence="MIT",
     ),
     EncoderSpec(
         name="resnet50",

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from config.settings import FILTERABLE_NAME
 from recommender.catalog import Product, Scalar, category_ancestors
 from recommender.errors import InvalidQuery
 from recommender.index.protocol import IndexedImage, StoredProduct, Vectors, Write
@@ -103,8 +104,8 @@ class Schema:
 def attribute_token(value: Scalar) -> str:
     """An attribute as it is compared: text, whatever its type.
 
-    A query parameter of a URL has no type, so that 38, 38.0 and "38" must be equal; and one keyword
-    index serves every declared attribute.
+    A query parameter of a URL has no type, so that a number equals its shortest text: 38, 38.0 and
+    "38" are one; the text "38.0" is another. And one keyword index serves every declared attribute.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -156,7 +157,10 @@ def _status(write: Write) -> Status:
 
 
 def _filter_fields(product: Product) -> dict[str, Any]:
-    """Undeclared attributes too, so that declaring one needs its index alone."""
+    """Undeclared attributes too, so that declaring one needs its index alone.
+
+    Those that can't be declared are left out: engines read dots, brackets and quotes in a field as a path.
+    """
     return {
         "category": category_ancestors(product.category),
         "brand": product.brand,
@@ -166,6 +170,7 @@ def _filter_fields(product: Product) -> dict[str, Any]:
         "attributes": {
             key: [attribute_token(item) for item in (value if isinstance(value, tuple) else (value,))]
             for key, value in product.attributes.items()
+            if FILTERABLE_NAME.fullmatch(key)
         },
     }
 

@@ -11,6 +11,7 @@ from recommender.api.models import CategoryCounts, ProductList, ProductView, pro
 from recommender.api.parameters import ATTRIBUTE_PARAMETER, ListParameters, ThumbnailParameters
 from recommender.api.problems import responses
 from recommender.images.decode import thumbnail
+from recommender.index.protocol import IndexedImage, StoredProduct
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 _CACHING = "private, max-age=3600"
@@ -48,10 +49,7 @@ def product_image(  # noqa: PLR0917  # FastAPI passes them by name
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """A JPEG of one image of a product, within px x px pixels."""
-    stored = resources.recommender.product(product_id)
-    if n >= len(stored.images):
-        raise HTTPException(404, f"product {product_id!r} has {len(stored.images)} images, counted from 0")
-    image, px = stored.images[n], parameters.px
+    image, px = _image(resources.recommender.product(product_id), n), parameters.px
     # A client that has what was embedded costs one conditional read, and no pixels.
     unchanged = if_none_match is not None and image.etag is not None and _tag(image.etag, px) in if_none_match
     fetched = resources.source.fetch(image.uri, etag=image.etag if unchanged else None)
@@ -74,6 +72,15 @@ def product_image(  # noqa: PLR0917  # FastAPI passes them by name
 def product(product_id: ProductIdInPath, resources: Owned) -> ProductView:
     """One product, its patches applied."""
     return product_view(resources.recommender.product(product_id))
+
+
+def _image(stored: StoredProduct, n: int) -> IndexedImage:
+    """The n-th image as the product lists them; the index keeps one that is listed twice once."""
+    listed = stored.state.product.images if stored.state.product else ()
+    if n >= len(listed):
+        raise HTTPException(404, f"product {stored.id!r} has {len(listed)} images, counted from 0")
+    uri = listed[n].uri
+    return next((image for image in stored.images if image.uri == uri), IndexedImage(uri))
 
 
 def _tag(etag: str, px: int) -> str:

@@ -77,7 +77,10 @@ class _Tokenizer:
             tokenizer = open_clip.SimpleTokenizer(context_length=length, **options)
             return tokenizer
         if find_spec("transformers") is None:
-            raise fetching.unavailable(self._spec, "its tokenizer needs `pip install transformers`")
+            raise WeightsUnavailable(
+                f"the tokenizer of the encoder {self._spec.name!r} needs a package that is not installed: "
+                "pip install 'lookalike[text]'"
+            )
         fetching.from_hub(self._spec, repository, ("tokenizer.json", "spiece.model"))
         try:
             tokenizer = open_clip.tokenizer.HFTokenizer(repository, context_length=length, **options)
