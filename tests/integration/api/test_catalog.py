@@ -7,12 +7,16 @@ from dataclasses import replace
 from importlib.resources import files
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
 from config.settings import S3Settings
+from recommender.events import Upsert
 from recommender.images.source import ImageSource
-from tests.shop import Shop, draw, served
+from recommender.index.protocol import IndexedImage, Write
+from recommender.merge import UNKNOWN, merge
+from tests.shop import PixelEncoder, Shop, draw, served
 
 
 def test_a_product_is_shown_as_it_was_published(api: httpx.Client) -> None:
@@ -51,6 +55,18 @@ def test_categories_count_what_is_below_them(api: httpx.Client) -> None:
         ("shapes/square", 8),
         ("shapes/tall", 8),
     ]
+
+
+def test_categories_are_complete_however_many_there_are(own_shop: Shop) -> None:
+    picture = draw("round", "red")
+    paths = {n: [f"odd/{n}-{m}/a/b/c/d/e/f" for m in range(16)] for n in range(10)}
+    own_shop.add_all([(f"odd-{n}", (picture,), {"category": paths[n]}) for n in paths])
+    with served(own_shop) as api:
+        counts = api.get("/v1/categories").json()["categories"]
+    assert len(counts) == 4 + 1 + 10 * 16 * 7
+    assert list(counts) == sorted(counts)
+    assert counts["odd"] == 10
+    assert {path for listed in paths.values() for path in listed} <= set(counts)
 
 
 def test_pages_of_products_join_to_the_whole(api: httpx.Client) -> None:
@@ -109,6 +125,27 @@ def test_a_thumbnail_is_cached_until_its_object_changes(own_shop: Shop) -> None:
         changed = api.get(path, headers=known)
         assert changed.status_code == 200
         assert changed.content != first.content
+
+
+def test_an_image_has_the_number_it_has_in_the_product(own_shop: Shop) -> None:
+    red, blue = (own_shop.store.put(f"{c}.png", draw("round", c, file_format="PNG")) for c in ("red", "blue"))
+    document = {"id": "twice", "version": 1, "images": [red, red, blue], "category": "things"}
+    indexed = (IndexedImage(red, None, 0), IndexedImage(blue, None, 1))
+    state = merge(UNKNOWN, Upsert.model_validate(document))
+    rows = np.eye(2, PixelEncoder.spec.dimension, dtype=np.float32)
+    assert not own_shop.index.write([Write("twice", None, state, indexed, rows)])
+    with served(own_shop) as api:
+        assert len(api.get("/v1/products/twice").json()["images"]) == 3
+        assert [_channel(api.get(f"/v1/products/twice/images/{n}")) for n in range(3)] == ["R", "R", "B"]
+        assert api.get("/v1/products/twice/images/3").status_code == 404
+
+
+def _channel(response: httpx.Response) -> str:
+    """The strongest channel in the middle of the thumbnail."""
+    image = Image.open(io.BytesIO(response.content))
+    pixel = image.getpixel((image.width // 2, image.height // 2))
+    assert isinstance(pixel, tuple)
+    return "RGB"[pixel.index(max(pixel))]
 
 
 def test_what_is_no_thumbnail_is_a_problem(own_shop: Shop) -> None:

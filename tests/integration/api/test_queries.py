@@ -1,12 +1,18 @@
 """Questions over HTTP."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.shop import Shop, draw, served
+from recommender.encoders.batcher import DynamicBatcher
+from recommender.encoders.protocol import Embeddings
+from recommender.errors import WeightsUnavailable
+from recommender.similar import Recommender
+from tests.shop import PixelEncoder, Shop, draw, served
 
 ITEM = {
     "id", "score", "category", "title", "brand", "price", "currency", "in_stock", "group_id", "url",
@@ -133,6 +139,29 @@ def test_a_wrong_json_question_is_a_problem(
     response = api.post("/v1/similar", json=body)
     assert (response.status_code, response.json().get("parameter")) == (status, named)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+class _Untold(PixelEncoder):
+    """Its text tower lacks a tokenizer, as SigLIP's does where transformers is not installed."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        raise WeightsUnavailable(f"no tokenizer for {len(texts)} texts: pip install 'lookalike[text]'")
+
+
+def test_a_tokenizer_that_is_missing_is_a_problem_that_says_what_to_do(catalog: Shop) -> None:
+    batcher = DynamicBatcher(_Untold(), 4)
+    resources = catalog.resources
+    recommender = Recommender(resources.index, batcher, resources.source, catalog.settings)
+    try:
+        with served(replace(catalog, resources=replace(resources, recommender=recommender))) as api:
+            response = api.post("/v1/similar", json={"text": "red boots"})
+    finally:
+        batcher.close()
+    assert (response.status_code, response.json()["type"]) == (
+        503,
+        "urn:lookalike:problem:weights-unavailable",
+    )
+    assert "pip install 'lookalike[text]'" in response.json()["detail"]
 
 
 def test_malformed_json_is_a_problem(api: httpx.Client) -> None:

@@ -72,6 +72,20 @@ def test_a_document_with_every_field_comes_back_exactly(index: ProductIndex) -> 
     assert stored.document.attributes["n"] == 10**30
 
 
+def test_attributes_of_any_name_are_kept_and_disturb_no_filter(index: ProductIndex) -> None:
+    odd = ["Größe", "shoe size", "care.wash", 'a"b', "a[0]", "a[]", "colour.x", ".", "\\", "x" * 128]
+    attributes = {"colour": "black", **dict.fromkeys(odd, "1")}
+    index.write([first("a", rows(1), attributes=attributes)])
+    state = patched("a", 2, after=index.read(["a"])["a"].state, attributes={"care.wash": "60", "a[]": None})
+    assert index.write([write("a", 1, state, None)]) == set()
+    product = index.read(["a"])["a"].state.product
+    assert product is not None
+    expected = {**attributes, "care.wash": "60"}
+    del expected["a[]"]
+    assert product.attributes == expected
+    assert index.count(Filter(attributes={"colour": ("black",)})) == 1
+
+
 def test_an_upsert_replaces_product_and_vectors(index: ProductIndex) -> None:
     index.write([first("a", rows(1, seed=1))])
     assert index.write([write("a", 1, upserted("a", 2, brand="Acme"), rows(3, seed=2))]) == set()

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,28 @@ def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOOKALIKE_API__PROT=1\n")
     with pytest.raises(ConfigurationError, match="API__PROT"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["LOOKALIKE_PORT", "LOOKALIKE_APY__PORT", "lookalike_port"])
+def test_an_unknown_name_at_the_root_of_the_file_is_refused_too(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"{name}=1\n")
+    with pytest.raises(ConfigurationError, match=name.upper()):
+        load_settings()
+
+
+def test_variables_of_others_in_the_file_are_let_be(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AWS_ACCESS_KEY_ID=key\nexport PATH_TO=x\nLOOKALIKE_API__PORT=7\n")
+    assert load_settings().api.port == 7
+
+
+@pytest.mark.parametrize("name", ["Größe", "shoe size", "care.wash", 'a"b', "a[]", "", "x" * 65, "colour\n"])
+def test_an_attribute_that_can_not_be_filtered_on_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("LOOKALIKE_INDEX__ATTRIBUTES", json.dumps(["heel-mm", name]))
+    with pytest.raises(ConfigurationError, match=r"LOOKALIKE_INDEX__ATTRIBUTES: .*can't filter on") as caught:
+        load_settings()
+    assert f"{name!r}:" in str(caught.value)
 
 
 def test_names_for_tests_are_let_through(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_a_json_question_takes_one_or_many() -> None:
         {"positive": ["a"] * 33},
         {"positive": ["a"], "filter": {"attributes": {"size": {"gte": 3}}}},
         {"positive": ["a"], "filter": {"attributes": {"size": []}}},
-        {"positive": ["a"], "filter": {"attributes": {"size": "x" * 1025}}},
+        {"positive": ["a"], "filter": {"attributes": {"size": "x" * 4097}}},
     ],
 )
 def test_a_wrong_json_question_is_refused(body: dict[str, object]) -> None:

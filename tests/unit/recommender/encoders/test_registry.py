@@ -93,6 +93,11 @@ def test_timm_preprocessing_and_weights(spec: EncoderSpec) -> None:
 
 
 @ALL
+def test_each_licence_is_one(spec: EncoderSpec) -> None:
+    assert spec.licence in {"MIT", "Apache-2.0", "BSD-3-Clause"}
+
+
+@ALL
 def test_a_spec_is_frozen(spec: EncoderSpec) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.dimension = 3  # type: ignore[misc]

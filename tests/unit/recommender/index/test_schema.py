@@ -33,7 +33,7 @@ scalars = st.one_of(
     st.text(max_size=8), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
 )
 values = st.one_of(scalars, st.lists(st.text(max_size=4), max_size=3))
-keys = st.from_regex(r"^[A-Za-z0-9_-]{1,8}\Z")
+keys = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8)
 
 
 @untimed
@@ -73,6 +73,16 @@ def test_filter_fields_are_those_of_the_merged_product() -> None:
     assert (said["rev"], said["version"], said["encoder"], said["schema"]) == (1, 4, "compact-1", 1)
 
 
+def test_only_attributes_that_can_be_declared_become_payload_fields() -> None:
+    odd = ["Größe", "shoe size", "care.wash", 'a"b', "a[0]", "colour.", "x" * 65]
+    state = merge(UNKNOWN, upsert(attributes={"heel-mm": 40, **dict.fromkeys(odd, "1")}))
+    said = payload(Write("p", None, state, FOUND, NO_ROWS))
+    assert said["attributes"] == {"heel-mm": ["40"]}
+    stored = stored_of(said, None).state.product
+    assert stored is not None
+    assert set(stored.attributes) == {"heel-mm", *odd}
+
+
 def test_the_status_says_what_a_point_stands_for() -> None:
     failed = (IndexedImage("s3://b/1.jpg", None, None, "404"),)
     product = merge(UNKNOWN, upsert())
@@ -97,6 +107,7 @@ def test_flags_are_integers() -> None:
         ("38", "38"),
         (38, "38"),
         (38.0, "38"),
+        ("38.0", "38.0"),
         (5.5, "5.5"),
         (True, "true"),
         (False, "false"),
