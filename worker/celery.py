@@ -56,6 +56,7 @@ def configuration() -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "beat_schedule": _schedule(settings),
+        "beat_scheduler": "worker.schedule:Scheduler",
         "beat_schedule_filename": str(settings.data_dir / "schedule"),
     }
 
