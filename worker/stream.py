@@ -19,7 +19,7 @@ from celery import Celery
 from config.logging import configure_logging
 from config.settings import ConfigurationError, Settings, load_settings
 from recommender import metrics
-from recommender.errors import InvalidEvent, TransientError
+from recommender.errors import BrokerUnavailable, InvalidEvent, TransientError
 from recommender.events import CATALOG_JOBS, EVENT_TYPES
 from worker.broker import broker_errors, open_redis
 from worker.celery import app as celery_app
@@ -70,10 +70,13 @@ class StreamConsumer:
         self._stopping.set()
 
     def _consume(self) -> None:
-        """Forward what this consumer was given before, then what is new, until told to stop."""
+        """Forward what this consumer was given before, then what is new, until told to stop.
+
+        What keeps ending its consumers is a dead letter.
+        """
         self._create_group()
-        while mine := self._read("0"):
-            self._forward(mine)
+        while mine := self._read("0", count=1):  # one by one, so that one that ends us counts alone
+            self._forward_again(mine[0], self._deliveries(mine[0][0], mine[0][0]))
         upkeep_at = 0.0
         while not self._stopping.is_set():
             if time.monotonic() >= upkeep_at:
@@ -81,7 +84,8 @@ class StreamConsumer:
                 self._trim()
                 upkeep_at = time.monotonic() + UPKEEP_S
             try:
-                self._forward(self._read(">"))
+                for entry in self._read(">", count=COUNT):
+                    self._forward(entry)
             except redis.ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
@@ -95,46 +99,56 @@ class StreamConsumer:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    def _read(self, start: str) -> list[Entry]:
+    def _read(self, start: str, count: int) -> list[Entry]:
         found: Any = self._client.xreadgroup(
-            GROUP, self._name, {self._stream: start}, count=COUNT, block=BLOCK_MS if start == ">" else None
+            GROUP, self._name, {self._stream: start}, count=count, block=BLOCK_MS if start == ">" else None
         )
         if isinstance(found, dict):
             return [entry for pages in found.values() for page in pages for entry in page]
         return [entry for _, entries in found or [] for entry in entries]
 
     def _take_over(self) -> None:
-        """Forward what a consumer that is gone was given; what ends its consumers is a dead letter."""
+        """Forward what a consumer that is gone was given."""
         cursor = "0-0"
         while not self._stopping.is_set():
-            stuck: Any = self._client.xpending_range(self._stream, GROUP, "-", "+", COUNT, idle=CLAIM_IDLE_MS)
-            deliveries = {item["message_id"]: item["times_delivered"] for item in stuck}
+            deliveries = self._deliveries("-", "+", idle=CLAIM_IDLE_MS)
             claimed: Any = self._client.xautoclaim(
                 self._stream, GROUP, self._name, CLAIM_IDLE_MS, start_id=cursor, count=COUNT
             )
             cursor, entries = claimed[0], claimed[1]
             for entry in entries:
-                if deliveries.get(entry[0], 0) > MAX_DELIVERIES:
-                    reason = f"delivered {deliveries[entry[0]]} times and never finished"
-                    self._bury(entry, InvalidEvent("", reason))
-                else:
-                    self._forward([entry])
+                self._forward_again(entry, deliveries)
             if cursor == "0-0":
                 return
 
-    def _forward(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            identity, fields = entry
-            try:
-                event_type, data = parse_entry(fields or {})
-            except InvalidEvent as error:
-                self._bury(entry, error)
-                continue
-            publish(self._app, event_message(event_type, data))
-            self._client.xack(self._stream, GROUP, identity)
-            metrics.STREAM_FORWARDED.labels(event_type).inc()
+    def _deliveries(self, first: str, last: str, idle: int | None = None) -> dict[str, int]:
+        """How often each pending entry was delivered."""
+        pending: Any = self._client.xpending_range(self._stream, GROUP, first, last, COUNT, idle=idle)
+        return {item["message_id"]: item["times_delivered"] for item in pending}
 
-    def _bury(self, entry: Entry, error: InvalidEvent) -> None:
+    def _forward_again(self, entry: Entry, deliveries: dict[str, int]) -> None:
+        times = deliveries.get(entry[0], 0)
+        if times > MAX_DELIVERIES:
+            self._bury(entry, InvalidEvent("", f"delivered {times} times and never finished"))
+        else:
+            self._forward(entry)
+
+    def _forward(self, entry: Entry) -> None:
+        identity, fields = entry
+        try:
+            event_type, data = parse_entry(fields or {})
+            publish(self._app, event_message(event_type, data))
+        except BrokerUnavailable:
+            # An outage is no fault of the entry's, so this delivery does not count.
+            self._client.xclaim(self._stream, GROUP, self._name, 0, [identity], retrycount=0, justid=True)
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, it would stop all entries behind this one
+            self._bury(entry, error)
+            return
+        self._client.xack(self._stream, GROUP, identity)
+        metrics.STREAM_FORWARDED.labels(event_type).inc()
+
+    def _bury(self, entry: Entry, error: Exception) -> None:
         identity, fields = entry
         named = fields or {}
         self._dead_letters.add([DeadLetter.of(named.get("type", ""), named.get("data", ""), error)])
@@ -167,7 +181,7 @@ def parse_entry(fields: dict[str, str]) -> tuple[str, Any]:
         raise InvalidEvent("type", f"{event_type!r} is not one of {', '.join(EVENT_TYPES)}")
     try:
         data = json.loads(fields.get("data", ""))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidEvent("data", f"not JSON: {error}") from error
     if not isinstance(data, dict) and (event_type in CATALOG_JOBS or not isinstance(data, list)):
         expected = "an object" if event_type in CATALOG_JOBS else "a list of documents, or one"

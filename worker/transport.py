@@ -151,7 +151,7 @@ class QoS(stock.QoS):
         """Put a message back whose holder is gone; one that can't be read is a dead letter."""
         try:
             super().restore_by_tag(tag, client, leftmost)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             with self.channel.conn_or_acquire(client) as connected:
                 raw = connected.hget(self.unacked_key, tag)
             self.channel.bury(bytes_to_str(tag), raw or b"", error)
@@ -281,7 +281,7 @@ class Channel(stock.Channel):
         try:
             message = loads(bytes_to_str(raw))
             self.Message(message, channel=self)
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             self.bury(tag, raw, error)
             return
         self.claims[tag] = _Claim(queue, monotonic())

@@ -40,7 +40,7 @@ def publish(
             try:
                 if line.strip():
                     batch.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 refused.append({"line": number, "reason": f"not JSON: {error}"})
             if len(batch) == MAX_DOCUMENTS:
                 messages += flush(batch)

@@ -30,6 +30,8 @@ def running(make_settings: Any, redis_server: Any) -> Iterator[Any]:
         Queue(name, Exchange(""), routing_key=name) for name in ("products", "catalog")
     ]
     producer.conf.task_routes = {"products.*": {"queue": "products"}, "catalog.*": {"queue": "catalog"}}
+    producer.conf.task_routes["products.patch"] = {"queue": "missing"}
+    producer.conf.task_create_missing_queues = False
     threads = []
 
     def start() -> Any:
@@ -66,10 +68,15 @@ def test_entries_become_messages_and_bad_ones_dead_letters(client: Any, running:
     client.xadd(STREAM, {"type": "products.upsert", "data": "{"})
     client.xadd(STREAM, {"type": "catalog.refresh", "data": "[]"})
     client.xadd(STREAM, {"other": "field"})
-    wait_for("four dead letters", lambda: client.xlen("lookalike:dead-letters") == 4)
+    client.xadd(STREAM, {"type": "products.upsert", "data": "[" * 100_000})
+    client.xadd(STREAM, {"type": "products.patch", "data": "{}"})  # has no queue here
+    client.xadd(STREAM, {"type": "products.upsert", "data": '{"id": "last"}'})
+    wait_for("six dead letters", lambda: client.xlen("lookalike:dead-letters") == 6)
+    wait_for("the last one", lambda: client.llen("products") == 3)
     assert forwarded(client, "products") == [
         ("products.upsert", [[{"id": "a"}, {"id": "b"}]], {}),
         ("products.delete", [[{"id": "c", "version": 1}]], {}),
+        ("products.upsert", [[{"id": "last"}]], {}),
     ]
     assert forwarded(client, "catalog") == [("catalog.refresh", [], {"feed": "s3://b/f"})]
     messages = [fields["message"] for _, fields in client.xrange("lookalike:dead-letters")]
@@ -88,6 +95,39 @@ def test_what_this_consumer_was_given_before_is_forwarded(
     client.xreadgroup(GROUP, consumer._name, {STREAM: ">"})  # and then its process was killed
     running()
     wait_for("it is forwarded", lambda: client.llen("products") == 1)
+
+
+def test_what_keeps_ending_this_consumer_is_a_dead_letter_and_costs_no_other(
+    client: Any, running: Any, wait_for: Any, make_settings: Any, redis_server: Any
+) -> None:
+    consumer = StreamConsumer(Celery(set_as_current=False), make_settings(redis={"url": redis_server.url}))
+    for identity in ("poison", "good"):
+        client.xadd(STREAM, {"type": "products.upsert", "data": json.dumps({"id": identity})})
+    client.xgroup_create(STREAM, GROUP, "0")
+    client.xreadgroup(GROUP, consumer._name, {STREAM: ">"})
+    for _ in range(4):
+        assert len(consumer._read("0", count=1)) == 1  # and each time its process was killed
+    running()
+    wait_for("the other is forwarded", lambda: client.llen("products") == 1)
+    assert forwarded(client, "products")[0][1] == [[{"id": "good"}]]
+    ((_, letter),) = client.xrange("lookalike:dead-letters")
+    assert "6 times" in letter["message"]
+    assert "poison" in letter["document"]
+
+
+def test_an_outage_is_not_held_against_an_entry(client: Any, running: Any, wait_for: Any) -> None:
+    client.xadd(STREAM, {"type": "products.upsert", "data": '{"id": "a"}'})
+    client.xgroup_create(STREAM, GROUP, "0")
+    client.set("products", "no list")  # whatever is published is refused
+    consumer = running()
+
+    def given() -> Any:
+        return client.xpending_range(STREAM, GROUP, "-", "+", 10, consumername=consumer._name)
+
+    wait_for("it was taken and given back", lambda: [p["times_delivered"] for p in given()] == [0])
+    client.delete("products")
+    wait_for("it is forwarded", lambda: client.llen("products") == 1)
+    assert client.xlen("lookalike:dead-letters") == 0
 
 
 def test_what_a_dead_consumer_held_is_taken_over(

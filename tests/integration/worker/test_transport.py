@@ -196,6 +196,10 @@ def test_the_first_queue_comes_first_and_the_others_never_take_all_hands(
             b'{"headers": {}, "body": "a", "properties": {"delivery_tag": "t", "delivery_info": {}, '
             b'"body_encoding": "base64"}}'
         ),
+        (  # Lua reads it, Python does not
+            b'{"headers": {"x": ' + b"[" * 996 + b"]" * 996 + b'}, "body": "", '
+            b'"properties": {"delivery_tag": "t", "delivery_info": {}}}'
+        ),
     ],
 )
 def test_what_is_no_message_is_buried_and_the_next_one_delivered(
