@@ -35,7 +35,6 @@ class Delivery:
     attempts: int
     failures: int
     first_seen: str
-    redelivered: bool
 
     @classmethod
     def of(cls, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> "Delivery":
@@ -54,7 +53,6 @@ class Delivery:
             attempts=_count(task.request.get(ATTEMPTS)),
             failures=_count(task.request.get(FAILURES)),
             first_seen=first_seen if isinstance(first_seen, str) else now(),
-            redelivered=bool(info.get("redelivered")),
         )
 
     def bury(self, document: Any, error: BaseException, image: str = "") -> DeadLetter:
@@ -69,7 +67,10 @@ class Delivery:
         )
 
     def again(self, args: Sequence[Any], cause: str, *, failures: int | None = None) -> None:
-        """Publish these arguments as a message of their own, a little later than the last time."""
+        """Publish these arguments, a little later than the last time.
+
+        All of them are the same message again, with its id; some are a message of their own.
+        """
         settings = self.runtime.settings.worker
         delay_s = min(settings.retry_delay_s * 2 ** min(self.attempts, 8), MAX_DELAY_S)
         headers = {
@@ -77,7 +78,8 @@ class Delivery:
             FAILURES: self.failures if failures is None else failures,
             FIRST_SEEN: self.first_seen,
         }
-        publish(self.app, Message(self.type, args, self.kwargs, self.queue, delay_s, headers))
+        identity = self.id if args is self.args else None
+        publish(self.app, Message(self.type, args, self.kwargs, self.queue, delay_s, headers, identity))
         metrics.PUBLISHED_AGAIN.labels(cause).inc()
 
 

@@ -12,7 +12,6 @@ from config.settings import Settings
 from recommender import metrics
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.errors import ImageError, RaceLost, TransientError
-from recommender.events import Upsert
 from recommender.images.source import ImageSource
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
 from worker.embedding import Embedded, ImageEmbedder, Outcomes, Seconds
@@ -45,16 +44,15 @@ class Pipeline:
         """End the threads; what is in hand is finished."""
         self._images.close()
 
-    def apply(self, events: Sequence[Event], *, redelivered: bool = False) -> Report:
+    def apply(self, events: Sequence[Event]) -> Report:
         """Bring the index up to date with these events, in their order for each product.
 
-        Blocks until all is written. A redelivered message's recorded image failures are reported
-        again, since whoever had it first may have ended before it could tell.
+        Blocks until all is written.
         """
         if not events:
             return Report()
         started = time.perf_counter()
-        batch = _Batch(redelivered)
+        batch = _Batch()
         waiting = group_by_product(events)
         for _ in range(ROUNDS):
             if not waiting:
@@ -158,11 +156,10 @@ class Pipeline:
 class _Batch:
     """What one call of `apply` gathers, over all its rounds."""
 
-    def __init__(self, redelivered: bool) -> None:
+    def __init__(self) -> None:
         self.report = Report()
         self.outcomes: Outcomes = {}
         self.took_s: Seconds = defaultdict(float)
-        self._redelivered = redelivered
 
     def settle(self, plan: Plan) -> None:
         """Report a group that needs nothing more."""
@@ -173,14 +170,6 @@ class _Batch:
             outcome = self.outcomes[key]
             if isinstance(outcome, ImageError):
                 self.report.failed.append(Failure(plan.names_images, outcome, key.uri))
-        if self._redelivered and not plan.images:
-            self.report.failed += [
-                Failure(event, ImageError(image.uri, image.error.removeprefix(f"{image.uri}: ")), image.uri)
-                for event in plan.repeated
-                if isinstance(event, Upsert)
-                for image in plan.known.values()
-                if image.error is not None
-            ]
 
 
 def _tell(events: Sequence[Event], batch: _Batch, seconds: float) -> None:

@@ -113,7 +113,7 @@ def make_plan(group: Group, stored: StoredProduct | None) -> Plan:
         group,
         stored,
         fold.state,
-        _images(fold.state, stored, forced=fold.forced),
+        _images(group, fold.state, stored, forced=fold.forced),
         tuple(fold.applied),
         tuple(fold.stale),
         tuple(fold.repeated),
@@ -126,21 +126,27 @@ def reads_images(events: Sequence[Event]) -> bool:
     return any(isinstance(event, Upsert | Embed) for event in events)
 
 
-def _images(state: ProductState, stored: StoredProduct | None, *, forced: bool) -> tuple[ImageKey, ...]:
+def _images(
+    group: Group, state: ProductState, stored: StoredProduct | None, *, forced: bool
+) -> tuple[ImageKey, ...]:
     """Every image to look at, once each; none where only the payload changes.
 
-    An image whose failure is recorded is looked at again by the next upsert that counts.
+    An image without a row is looked at again whenever an upsert says what is stored, so that whoever
+    repairs an image need only repeat the event.
     """
     if state.document is None:
         return ()
     uris = dict.fromkeys(image.uri for image in state.document.images)
     known = {image.uri: image for image in stored.images} if stored else {}
     upserted = stored is None or state.base != stored.state.base
-    if not (forced or upserted or uris.keys() - known.keys()):
+    embedded = {image.uri: image.etag for image in known.values() if image.row is not None}
+    lacking = bool(uris.keys() - embedded.keys()) and _repeats_base(group, state)
+    if not (forced or upserted or lacking or uris.keys() - known.keys()):
         return ()
+    return tuple(ImageKey(uri, None if forced else embedded.get(uri)) for uri in uris)
 
-    def etag(uri: str) -> str | None:
-        image = known.get(uri)
-        return None if forced or image is None or image.row is None else image.etag
 
-    return tuple(ImageKey(uri, etag(uri)) for uri in uris)
+def _repeats_base(group: Group, state: ProductState) -> bool:
+    """Whether one of the upserts is that of the state's document."""
+    upserts = (event for event in group.events if isinstance(event, Upsert))
+    return any(merge(UNKNOWN, event).base == state.base for event in upserts)

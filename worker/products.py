@@ -19,9 +19,7 @@ def apply_products(delivery: Delivery) -> None:
         BrokerUnavailable: what is left to do could not be written down.
     """
     events, letters = _parsed(delivery)
-    report = delivery.runtime.pipeline.apply(
-        events, redelivered=delivery.redelivered or delivery.attempts > 0
-    )
+    report = delivery.runtime.pipeline.apply(events)
     letters += [delivery.bury(_document(f.event), f.error, f.image or "") for f in report.failed]
     delivery.runtime.dead_letters.add(letters)
     if report.retry:

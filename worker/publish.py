@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from recommender.errors import BrokerUnavailable
 from recommender.events import PRODUCT_EVENTS
@@ -20,7 +21,10 @@ _RETRY_POLICY = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: an event type and its arguments, in a queue (its route's unless named)."""
+    """One message: an event type and its arguments, in a queue (its route's unless named).
+
+    The id is a new one unless named.
+    """
 
     type: str
     args: Sequence[Any] = ()
@@ -28,6 +32,7 @@ class Message:
     queue: str | None = None
     delay_s: float | None = None
     headers: Mapping[str, Any] | None = None
+    id: str | None = None
 
 
 def publish(app: Celery, message: Message) -> None:
@@ -44,10 +49,11 @@ def publish(app: Celery, message: Message) -> None:
             queue=message.queue,
             countdown=message.delay_s,
             headers=dict(message.headers or {}),
+            task_id=message.id,
             retry=True,
             retry_policy=_RETRY_POLICY,
         )
-    except (OperationalError, OSError) as error:
+    except (OperationalError, RedisError, OSError) as error:
         raise BrokerUnavailable(f"publishing {message.type}: {error}") from error
 
 

@@ -33,7 +33,7 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
     """Publish the feed of the settings, unless another schedule's message has this period's slot.
 
     Any number of schedules may run. A slot belongs to the message that claimed it, so that the same
-    message, delivered again, goes on.
+    message, delivered or published again, goes on.
     """
     settings = delivery.runtime.settings
     if settings.feed.scheduled is None:
@@ -97,7 +97,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     """
     try:
         document = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidEvent("", f"not JSON: {error}") from error
     event = parse_product_event(UPSERT, document)
     assert isinstance(event, Upsert)

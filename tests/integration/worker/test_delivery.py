@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +12,17 @@ from celery import Celery
 from celery.exceptions import Reject
 
 from recommender.errors import BrokerUnavailable, ImageStoreUnavailable, InvalidEvent, ShuttingDown
+from recommender.images.source import ImageSource
 from worker import runtime
 from worker.broker import open_redis
 from worker.delivery import MAX_DELAY_S, Delivery, deliver
 from worker.jobs.dead_letters import PAGE, DeadLetter, DeadLetters
+from worker.jobs.refresh import scheduled_refresh_job
 from worker.publish import ATTEMPTS, FAILURES, FIRST_SEEN
 
 DOCUMENTS = [{"id": "a", "trace_id": "t"}, {"id": "b"}]
+
+CLOSED = "http://127.0.0.1:1"
 
 
 @pytest.fixture
@@ -39,8 +44,10 @@ def run(redis_server: Any, client: Any, make_settings: Any) -> Iterator[Any]:
     opened = runtime.Runtime(settings, None, None, DeadLetters(client, settings.catalog), client)
     runtime._open.append(opened)
 
-    def go(body: Callable[[Delivery], None], args: Any = (DOCUMENTS,), **headers: Any) -> None:
-        task.push_request(id="1", delivery_info={"routing_key": "bulk"}, **headers)
+    def go(
+        body: Callable[[Delivery], None], args: Any = (DOCUMENTS,), identity: str = "1", **headers: Any
+    ) -> None:
+        task.push_request(id=identity, delivery_info={"routing_key": "bulk"}, **headers)
         try:
             deliver(task, args, {}, body)
         finally:
@@ -59,7 +66,7 @@ def published(client: Any) -> Any:
         args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
         assert kwargs == {}
         assert message["headers"]["eta"] is not None
-        found.append((args[0], message["headers"]))
+        found.append((args[0] if args else None, message["headers"]))
     return found
 
 
@@ -82,6 +89,7 @@ def test_what_fails_for_no_known_reason_is_tried_again_document_by_document(
     again = published(client)
     assert [documents for documents, _ in again] == [[DOCUMENTS[0]], [DOCUMENTS[1]]]
     assert all((headers[ATTEMPTS], headers[FAILURES]) == (1, 1) for _, headers in again)
+    assert len({"1", *(headers["id"] for _, headers in again)}) == 3
     assert letters(client) == []
 
 
@@ -101,8 +109,30 @@ def test_an_outage_is_waited_out_and_burns_no_attempt(run: Any, client: Any) -> 
     ((documents, headers),) = published(client)
     assert documents == DOCUMENTS
     assert (headers[ATTEMPTS], headers[FAILURES]) == (1001, 2)
+    assert headers["id"] == "1"
     assert letters(client) == []
     assert MAX_DELAY_S <= 30
+
+
+def test_a_scheduled_refresh_that_failed_has_its_slot_when_it_comes_again(
+    run: Any, client: Any, monkeypatch: pytest.MonkeyPatch, make_settings: Any, redis_server: Any
+) -> None:
+    uri = "s3://shop/feed.jsonl"
+    scheduled = {"allowed": ("s3://shop/",), "scheduled": uri, "every_s": 2592000}
+    settings = make_settings(
+        redis={"url": redis_server.url}, feed=scheduled, s3={"endpoint_url": CLOSED, "buckets": ("shop",)}
+    )
+    source = ImageSource(settings.s3, settings.images)
+    opened = runtime.Runtime(
+        settings, SimpleNamespace(source=source), None, DeadLetters(client, settings.catalog), client
+    )
+    monkeypatch.setattr(runtime, "_open", [*runtime._open, opened])
+    run(scheduled_refresh_job, ())
+    ((_, headers),) = published(client)
+    client.delete("bulk")
+    run(scheduled_refresh_job, (), identity=headers["id"])
+    assert len(published(client)) == 1  # tried again, not skipped
+    source.close()
 
 
 def test_what_is_wrong_is_a_dead_letter_at_once(run: Any, client: Any) -> None:

@@ -154,15 +154,21 @@ def test_an_image_that_fails_for_good_costs_only_itself(
     assert len(stored["none"].vectors) == 0
 
     again = pipeline.apply([event])
-    assert (again.unchanged, again.failed, line().images) == ([event], [], 0)
-    told = pipeline.apply([event], redelivered=True)
-    assert [failure.image for failure in told.failed] == [bad, text]
-    assert str(told.failed[0].error) == stored["a"].images[0].error
+    assert (again.applied, again.unchanged, line().embedded) == ([], [event], 0)
+    assert [failure.image for failure in again.failed] == [bad, text]
+    same = resources.index.read(["a"], vectors=True)["a"]
+    assert same.images == stored["a"].images
+    np.testing.assert_array_equal(same.vectors, stored["a"].vectors)
 
     s3.put("none.jpg", photo(2))
-    healed = pipeline.apply([upsert("a", bad, good, version=2)])
-    assert healed.failed == []
-    assert [image.row for image in resources.index.read(["a"])["a"].images] == [0, 1]
+    s3.put("b.jpg", photo(3))
+    healed = pipeline.apply([event])
+    assert (healed.unchanged, healed.failed, line().embedded) == ([event], [], 2)
+    after = resources.index.read(["a"], vectors=True)["a"]
+    assert [image.row for image in after.images] == [0, 1, 2]
+    np.testing.assert_allclose(after.vectors[1], stored["a"].vectors[0], atol=1e-6)
+    pipeline.apply([event])
+    assert line().images == 0
 
 
 def test_a_passing_failure_writes_nothing_and_comes_again(
