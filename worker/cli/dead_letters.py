@@ -1,6 +1,5 @@
 """`lookalike dead-letters`: look at what failed for good, try it again, or let it go."""
 
-import json
 from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -48,20 +47,21 @@ def show(entry: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 @dead_letters.command()
 def replay(ids: Ids = None, everything: All = False, as_json: AsJson = False) -> None:
     """Publish dead letters again, and remove those that were published."""
-    from recommender.events import EVENT_TYPES  # noqa: PLC0415
+    from recommender.errors import InvalidEvent  # noqa: PLC0415
     from worker.cli.broker import celery_app, open_dead_letters  # noqa: PLC0415
-    from worker.plan import EMBED  # noqa: PLC0415
-    from worker.publish import event_message, publish  # noqa: PLC0415
+    from worker.publish import publish  # noqa: PLC0415
+    from worker.replay import replay_message  # noqa: PLC0415
 
     letters, app = open_dead_letters(), celery_app()
     replayed: list[str] = []
     refused: list[dict[str, str]] = []
     for letter in _chosen(letters, ids, everything=everything):
-        document = _parsed(letter.document)
-        if letter.type not in (*EVENT_TYPES, EMBED) or not isinstance(document, dict):
-            refused.append({"id": letter.id, "reason": "it holds no document of a known type"})
+        try:
+            message = replay_message(letter)
+        except InvalidEvent as error:
+            refused.append({"id": letter.id, "reason": str(error)})
             continue
-        publish(app, event_message(letter.type, document))
+        publish(app, message)
         letters.drop([letter.id])
         replayed.append(letter.id)
     if as_json:
@@ -97,10 +97,3 @@ def _one(letters: "DeadLetters", entry: str) -> "DeadLetter":
     if letter is None:
         raise typer.BadParameter(f"there is no dead letter {entry}")
     return letter
-
-
-def _parsed(document: str) -> object:
-    try:
-        return json.loads(document)
-    except ValueError:
-        return None
