@@ -1,6 +1,7 @@
 """The private redis-server of `lookalike up`: loopback only, append-only file, data under `data_dir`."""
 
 import importlib.util
+import os
 import shutil
 import signal
 import socket
@@ -11,14 +12,19 @@ import redis
 from config.settings import ConfigurationError
 from worker.die_with_parent import dying_with_parent
 
+USUAL_PORT = 6379
+
 
 class PrivateRedis:
-    """Where it is and how it is started. The port stays the same as long as it is free."""
+    """Where it is and how it is started. Redis's usual port if that is free, else any.
+
+    The port stays the same as long as it is free.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "redis"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = _port(self.folder / "port")
+        self.port = _port(self.folder)
 
     @property
     def url(self) -> str:
@@ -72,11 +78,31 @@ def find_executable() -> str:
     )
 
 
-def _port(memory: Path) -> int:
-    remembered = int(memory.read_text()) if memory.is_file() else 0
-    port = remembered if remembered and _is_free(remembered) else _free_port()
-    memory.write_text(str(port))
+def avoid_usual_port(data_dir: Path) -> None:
+    """Settle on a free port before the first start, for a stack that nobody looks for at the usual one."""
+    folder = data_dir.resolve() / "redis"
+    folder.mkdir(parents=True, exist_ok=True)
+    if _remembered(folder) is None:
+        _remember(folder, _free_port())
+
+
+def _port(folder: Path) -> int:
+    wanted = _remembered(folder) or USUAL_PORT
+    port = wanted if _is_free(wanted) else _free_port()
+    _remember(folder, port)
     return port
+
+
+def _remembered(folder: Path) -> int | None:
+    memory = folder / "port"
+    text = memory.read_text().strip() if memory.is_file() else ""
+    return int(text) if text.isdecimal() else None
+
+
+def _remember(folder: Path, port: int) -> None:
+    fresh = folder / f"port.{os.getpid()}"
+    fresh.write_text(str(port))
+    fresh.replace(folder / "port")
 
 
 def _is_free(port: int) -> bool:

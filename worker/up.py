@@ -5,6 +5,7 @@ Celery worker that holds index, encoder, API, stream consumer and schedule, and 
 it ends. `python -m worker.up` runs it.
 """
 
+import fcntl
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from config.settings import PREFIX, ConfigurationError, Settings, load_settings
 from worker.child import Child
 from worker.die_with_parent import dying_with_parent
 from worker.owner import Owner, read_address
-from worker.redis_server import PrivateRedis
+from worker.redis_server import PrivateRedis, avoid_usual_port
 
 log = logging.getLogger(__name__)
 REDIS_READY_S = 60
@@ -103,13 +104,32 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log)
-        up = Up(settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: up.stop())
-        return up.run()
+        with _alone_in(settings.data_dir):
+            up = Up(settings)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: up.stop())
+            return up.run()
     except ConfigurationError as error:
         sys.stderr.write(f"lookalike: {error}\n")
         return 1
+
+
+@contextmanager
+def _alone_in(data_dir: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the kernel lets go of when this process ends, however.
+
+    Raises:
+        ConfigurationError: another `lookalike up` runs in the folder.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"another `lookalike up` runs in {data_dir}: end it, or name another {PREFIX}DATA_DIR"
+            ) from error
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +145,13 @@ class Stack:
 def running_stack(env: Mapping[str, str], data_dir: Path) -> Iterator[Stack]:
     """Run `lookalike up` in a process of its own, with these variables besides the environment's.
 
-    Its output goes to `data_dir`/up.log. Ends it cleanly, and waits for that.
+    Its private redis-server has a free port, its output goes to `data_dir`/up.log. Ends it cleanly, and
+    waits for that.
 
     Raises:
         ConfigurationError: it ended before it was ready; the message holds the end of its output.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    avoid_usual_port(data_dir)
     environment = {**os.environ, **env, f"{PREFIX}DATA_DIR": str(data_dir)}
     command = dying_with_parent([sys.executable, "-m", "worker.up"], signal.SIGTERM)
     with (data_dir / "up.log").open("ab") as output:

@@ -17,6 +17,7 @@ import redis
 
 from config.settings import PREFIX
 from worker.owner import Owner, read_address
+from worker.redis_server import avoid_usual_port
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -29,7 +30,9 @@ def variables(environment: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def data_dir(variables: dict[str, str]) -> Path:
-    return Path(variables[f"{PREFIX}DATA_DIR"])
+    folder = Path(variables[f"{PREFIX}DATA_DIR"])
+    avoid_usual_port(folder)
+    return folder
 
 
 @pytest.fixture
@@ -122,12 +125,68 @@ def test_killed_and_started_again_it_has_what_it_had(
     assert not any(child.is_running() for child in children)
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_what_keeps_up_from_starting_is_said_once(variables: Any, start_up: Any, tmp_path: Path) -> None:
     variables[f"{PREFIX}ENCODER__NAME"] = "no-such-encoder"
     assert start_up().wait(60) == 1
     said = (tmp_path / "up.log").read_text()
     assert said.count("UnknownEncoder") == 1
     assert "Traceback" not in said
+
+
+def test_a_second_one_in_the_same_folder_is_refused(
+    start_up: Any, data_dir: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    first = start_up()
+    wait_for("the first has its redis", (data_dir / "redis" / "redis.log").exists)
+    assert start_up().wait(60) == 1
+    assert first.poll() is None
+    said = (tmp_path / "up.log").read_text()
+    assert f"another `lookalike up` runs in {data_dir}" in said
+    assert "Traceback" not in said
+
+
+def test_a_replayed_dead_letter_is_searchable_once_its_image_is_there(
+    start_up: Any,
+    data_dir: Path,
+    wait_for: Any,
+    lookalike: Any,
+    s3: Any,
+    photo: Callable[[int], bytes],
+    document: Callable[..., dict[str, Any]],
+) -> None:
+    start_up()
+    owner = wait_for("up is ready", lambda: ready(data_dir))
+    product = json.dumps(document("late", f"s3://{s3.bucket}/late.jpg"))
+    published = lookalike("publish", "-", stdin=f"{'[' * 100_000}\n{product}")
+    assert published.returncode == 1
+    assert "line 1: not JSON" in published.stderr
+    assert "Traceback" not in published.stderr
+
+    def listed() -> Any:
+        return json.loads(lookalike("dead-letters", "list", "--json").stdout)["letters"]
+
+    (letter,) = wait_for("the dead letter", listed)
+    assert letter["reason"] == "ImageNotFound"
+    assert not found(owner, "late")["searchable"]
+    s3.put("late.jpg", photo(1))
+    poison = {
+        "headers": {"task": "products.upsert", "id": "1"},
+        "body": json.dumps([[[document("poison", s3.put("p.jpg", photo(2)))]], {}, {}]),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "properties": {"delivery_info": {"routing_key": "bulk"}},
+    }
+    with redis.Redis.from_url(owner.redis_url) as client:
+        client.lpush("products", json.dumps(poison), "garbage")  # it lacks its tag
+    wait_for("three dead letters", lambda: len(listed()) == 3)
+    replayed = lookalike("dead-letters", "replay", "--all", "--json")
+    assert replayed.returncode == 1
+    assert len(json.loads(replayed.stdout)["replayed"]) == 2
+    for identity in ("late", "poison"):
+        wait_for(f"{identity} is searchable", lambda i=identity: (found(owner, i) or {}).get("searchable"))
+    (kept,) = listed()
+    assert kept["document"] == "garbage"
 
 
 def test_the_command_line(

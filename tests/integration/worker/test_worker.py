@@ -1,7 +1,10 @@
 """Product events through a stock Celery worker, as a shop's backend publishes them."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -157,6 +160,27 @@ def test_catalog_jobs(
     wait_for("p0 looks like p1", lambda: nearest() > 0.9999)
     assert shop.stop() == 0
     assert shop.in_hand() == 0
+
+
+def test_beat_starts_in_a_folder_that_does_not_exist_yet(
+    environment: dict[str, str], tmp_path: Path, wait_for: Any
+) -> None:
+    log, folder = tmp_path / "beat.log", Path(environment["LOOKALIKE_DATA_DIR"])
+    assert not folder.exists()
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "celery", "-A", "worker", "beat"]
+        beat = subprocess.Popen(  # noqa: S603
+            [*command, "--pidfile", ""], env=environment, stdout=output, stderr=output
+        )
+    try:
+        wait_for("it has opened its file", lambda: list(folder.glob("schedule*")) or beat.poll() is not None)
+        assert beat.poll() is None, log.read_text()
+        beat.terminate()
+        assert beat.wait(60) == 0, log.read_text()
+    finally:
+        if beat.poll() is None:
+            beat.kill()
+        beat.wait(10)
 
 
 def test_of_several_schedules_one_has_the_slot(
