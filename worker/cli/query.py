@@ -23,7 +23,9 @@ def ask(method: str, path: str, **request: Any) -> dict[str, Any]:
     settings = load_settings()
     owner = find_owner(settings.data_dir) if settings.index_is_embedded else None
     if owner is not None:
-        with httpx.Client(base_url=owner.url, headers=owner.headers, timeout=TIMEOUT_S) as client:
+        with httpx.Client(
+            base_url=owner.url, headers=owner.headers, timeout=TIMEOUT_S, trust_env=False
+        ) as client:
             try:
                 return _answer(client.request(method, path, **request))
             except httpx.TransportError as error:
@@ -41,7 +43,7 @@ async def _ask_here(settings: Settings, method: str, path: str, request: dict[st
         api = create_app(resources, settings, extra_keys=(here.token,))
         transport = httpx.ASGITransport(api)
         async with httpx.AsyncClient(
-            transport=transport, base_url=here.url, headers=here.headers, timeout=TIMEOUT_S
+            transport=transport, base_url=here.url, headers=here.headers, timeout=TIMEOUT_S, trust_env=False
         ) as client:
             return _answer(await client.request(method, path, **request))
 

@@ -1,5 +1,9 @@
 import stat
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+
+import pytest
 
 from worker.owner import Owner, find_owner, leave_address, read_address
 
@@ -26,3 +30,26 @@ def test_a_newer_address_is_left_alone(tmp_path: Path) -> None:
         newer_left = leave_address(tmp_path, newer)
         newer_left.__enter__()
     assert read_address(tmp_path) == newer
+
+
+def test_the_environment_s_proxy_never_sees_the_token(
+    monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
+
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            assert Owner(f"http://127.0.0.1:{server.server_port}", "token", "", 1).answers()
+        finally:
+            server.shutdown()
+            thread.join()
