@@ -29,15 +29,23 @@ def open_feed(uri: str, settings: Settings, source: ImageSource) -> Iterator[byt
 
 
 def _from_file(uri: str, settings: Settings) -> Iterator[bytes]:
-    root = settings.images.local_root
-    path = Path(unquote(urlsplit(uri).path)).resolve()
+    if urlsplit(uri).netloc:
+        raise FeedError(f"{uri}: a file:// URI names no host: file:///PATH")
+    root, path = settings.images.local_root, _resolved(uri)
     if root is None or not path.is_relative_to(root.resolve()):
         raise FeedError(f"{uri}: not below LOOKALIKE_IMAGES__LOCAL_ROOT")
+    folders = [_resolved(prefix) for prefix in settings.feed.allowed if prefix.startswith("file://")]
+    if not any(path.is_relative_to(folder) for folder in folders):  # `..` and links lead out of a prefix
+        raise FeedError(f"{uri}: it is {path}, and no prefix of LOOKALIKE_FEED__ALLOWED matches that")
     try:
         with path.open("rb") as file:
             yield from _lines(iter(lambda: file.read(CHUNK_BYTES), b""), uri)
     except OSError as error:
         raise FeedError(f"{uri}: {error.strerror}") from error
+
+
+def _resolved(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path)).resolve()
 
 
 def _lines(chunks: Iterable[bytes], uri: str) -> Iterator[bytes]:

@@ -47,6 +47,22 @@ def test_what_is_not_allowed_or_not_there_is_said(
         lines(uri.format(root=tmp_path), settings)
 
 
+def test_a_path_is_judged_by_where_it_leads(make_settings: Any, tmp_path: Path) -> None:
+    feeds = tmp_path / "feeds"
+    feeds.mkdir()
+    (feeds / "good.jsonl").write_bytes(b"good")
+    (tmp_path / "secret.jsonl").write_bytes(b"secret")
+    (feeds / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    allowed = (f"file://{feeds}/", f"file://host{feeds}/")
+    settings = make_settings(feed={"allowed": allowed}, images={"local_root": tmp_path})
+    assert lines(f"file://{feeds}/../feeds/good.jsonl", settings) == [b"good"]
+    for way_out in ("../secret.jsonl", "%2e%2e/secret.jsonl", "link.jsonl"):
+        with pytest.raises(FeedError, match="no prefix"):
+            lines(f"file://{feeds}/{way_out}", settings)
+    with pytest.raises(FeedError, match="names no host"):
+        lines(f"file://host{feeds}/good.jsonl", settings)
+
+
 def test_a_line_without_end_is_refused(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
