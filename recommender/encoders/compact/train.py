@@ -58,7 +58,7 @@ class Cycle:
     peak_learning_rate: float
 
 
-CYCLES = (Cycle(100, 70, 0.1), Cycle(40, 0, 0.05))
+CYCLES = (Cycle(100, 70, 0.1), Cycle(35, 0, 0.05))
 
 
 class CosineClassifier(nn.Module):
@@ -187,7 +187,7 @@ def train(pixels: Tensor, labels: Tensor, seed: int) -> Iterator[CompactResNet]:
         for averaged in _cycle(network, directions, pixels, labels, cycle=cycle, generator=generator):
             yield averaged
         network = averaged
-        directions = label_means(network, pixels, labels)
+        directions = label_directions(network, pixels, labels)
 
 
 def _cycle(
@@ -224,12 +224,11 @@ def _cycle(
 
 
 @torch.inference_mode()
-def label_means(network: CompactResNet, pixels: Tensor, labels: Tensor) -> Tensor:
-    """The mean of each label's pooled features, each of unit norm first: (labels, DIMENSION)."""
+def label_directions(network: CompactResNet, pixels: Tensor, labels: Tensor) -> Tensor:
+    """Sum each label's pooled features, each of unit norm first: (labels, DIMENSION), of any length."""
     network.eval()
     pooled = torch.cat([network.pooled(normalised(chunk)) for chunk in pixels.split(BATCH)])
-    means = torch.zeros(int(labels.max()) + 1, DIMENSION)
-    return means.index_reduce(0, labels, functional.normalize(pooled, dim=1), "mean", include_self=False)
+    return functional.one_hot(labels).float().T @ functional.normalize(pooled, dim=1)
 
 
 @torch.inference_mode()
