@@ -15,6 +15,7 @@ from recommender.errors import StartupError
 log = logging.getLogger(__name__)
 _START_S = 30
 _GRACE_S = 10
+_KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection, which else break on one closed here
 
 
 class RunningServer:
@@ -89,7 +90,12 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: "Future[None]")
 
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_GRACE_S
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
     )
 
 
