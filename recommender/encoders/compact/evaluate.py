@@ -50,7 +50,7 @@ def histograms(pixels: Tensor) -> Tensor:
     """Colour (4x4x4 RGB) and gradient (8 directions in 4x4 cells) histograms: (N, 192) of unit norm."""
     bins = (pixels // 64).long()
     index = (bins[:, 0] * 16 + bins[:, 1] * 4 + bins[:, 2]).flatten(1)
-    colour = functional.one_hot(index, 64).sum(dim=1).float().sqrt()
+    colour = torch.zeros(len(pixels), 64).scatter_add_(1, index, torch.ones(index.shape)).sqrt()
     grey = pixels.float().mean(dim=1)
     down, right = torch.gradient(grey, dim=(1, 2))
     direction = ((torch.atan2(down, right) / torch.pi + 1) * 4).long().clamp(max=7)
@@ -98,7 +98,9 @@ def main() -> None:
             [torch.from_numpy(encoder.encode_images(chunk)) for chunk in pixels.split(64)]
         ),
         "random weights": embed(CompactResNet(), pixels),
-        "colour and gradient histograms": functional.normalize(histograms(pixels), dim=1),
+        "colour and gradient histograms": functional.normalize(
+            torch.cat([histograms(chunk) for chunk in pixels.split(64)]), dim=1
+        ),
     }
     unseen = sorted(split.choosing + split.held_back)
     counts = ", ".join(

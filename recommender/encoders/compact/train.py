@@ -176,18 +176,22 @@ def _loss(
 def train(pixels: Tensor, labels: Tensor, seed: int) -> Iterator[CompactResNet]:
     """Train on (N, 3, STORED_PX, STORED_PX) uint8 photos and (N,) labels.
 
-    Yields the averaged network after every epoch. A cycle starts from the average that the one before
-    it ended with, and from a classifier that points at the mean of each label.
+    Yields the averaged network after every epoch, and at last the mean of those that the cycles ended
+    with. A cycle starts from the average that the one before it ended with, and from a classifier that
+    points at the mean of each label.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = CompactResNet().to(memory_format=torch.channels_last)
+    ends = AveragedModel(network, use_buffers=True)
     directions = torch.randn(int(labels.max()) + 1, DIMENSION)
     for cycle in CYCLES:
         for averaged in _cycle(network, directions, pixels, labels, cycle=cycle, generator=generator):
             yield averaged
+        ends.update_parameters(averaged)
         network = averaged
         directions = label_directions(network, pixels, labels)
+    yield cast("CompactResNet", ends.module)
 
 
 def _cycle(
@@ -263,13 +267,13 @@ def main() -> None:
         f"split {split.sha256}: {len(split.train)} to train on, {len(split.choosing)} to choose by, "
         f"{len(split.held_back)} held back, {len(names)} labels\n"
     )
-    epochs = sum(cycle.epochs for cycle in CYCLES)
-    for epoch, network in enumerate(train(pixels[split.train], labels[split.train], arguments.seed), 1):
-        if epoch % 10 == 0 or epoch == epochs:
+    last = sum(cycle.epochs for cycle in CYCLES) + 1
+    for number, network in enumerate(train(pixels[split.train], labels[split.train], arguments.seed), 1):
+        if number % 10 == 0 or number == last:
             fit_whitening(network, sharp[split.train])
             embeddings = embed(network, sharp)
             rates = first_hit_rates(embeddings, photos, split, split.choosing, split.train)
-            sys.stdout.write(f"epoch {epoch}: R@1 of the photos to choose by: {shown(rates)}\n")
+            sys.stdout.write(f"{number} of {last}: R@1 of the photos to choose by: {shown(rates)}\n")
             sys.stdout.flush()
     weights = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
