@@ -38,8 +38,8 @@ class BasicBlock(nn.Module):
 class CompactResNet(nn.Module):
     """A four-stage residual network, pooled and partly whitened; the embedding before normalisation.
 
-    Pooled features are positive, so that all cosines between them would be close to 1. `whitening` moves
-    their mean over the training photos to the origin and evens out their spread.
+    Pooled features are positive, so that no cosine between them is negative. `whitening` moves their mean
+    over the training photos to the origin and evens out their spread.
     """
 
     def __init__(self) -> None:
