@@ -33,7 +33,13 @@ class RedisSettings(_Group):
     """Broker, event stream and dead letters."""
 
     url: SecretStr | None = Field(
-        None, description="redis:// or rediss:// URL; `lookalike up` starts its own when unset"
+        None,
+        description="redis:// or rediss:// URL, or sentinel://HOST:PORT;sentinel://...; "
+        "`lookalike up` starts its own when unset",
+    )
+    sentinel_master: str | None = Field(None, description="name of the master that sentinel:// URLs ask for")
+    key_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9:_-]{0,64}$", description="prefix of the queues' keys; producers set it too"
     )
 
 
@@ -122,6 +128,16 @@ class WorkerSettings(_Group):
     )
     retry_delay_s: Seconds = Field(5, description="pause before a passing failure is tried again")
     max_attempts: int = Field(5, ge=1, le=100, description="attempts for a failure of unknown kind")
+    deadline_s: Seconds = Field(
+        300, description="longest that a message may go without progress; its process is ended then"
+    )
+    grace_s: Seconds = Field(60, description="longest that a worker takes to end after SIGTERM")
+    dead_letters_alarm: int = Field(
+        10_000, ge=1, description="number of dead letters from which every arrival is logged as an error"
+    )
+    metrics_port: Port | None = Field(
+        None, description="port of /metrics where worker or stream consumer run without the API"
+    )
 
 
 class FeedSettings(_Group):

@@ -5,14 +5,16 @@ LookalikeError
 │   ├── ImageStoreUnavailable    S3 or an https host: 5xx, timeout, connection, throttling
 │   ├── IndexUnavailable         Qdrant: timeout, connection
 │   ├── BrokerUnavailable        Redis: timeout, connection, out of memory
-│   └── RaceLost                 other writers kept winning the compare-and-swap
+│   ├── RaceLost                 other writers kept winning the compare-and-swap
+│   └── ProcessLost              the process that had an image to itself ended or hung
 ├── PermanentError             the input is wrong; it will fail again: dead letters, at once
 │   ├── InvalidEvent             a document or event that breaks the wire format; names the field
 │   ├── ImageError               one image; names it
 │   │   ├── ImageNotAllowed        its bucket, host or folder is not on the allow-list
 │   │   ├── ImageNotFound          404, or access denied
 │   │   ├── ImageTooLarge          over the byte or pixel limit
-│   │   └── ImageNotDecodable      not an image, truncated, of an unknown format
+│   │   ├── ImageNotDecodable      not an image, truncated, of an unknown format
+│   │   └── ImageLethal            it keeps ending, or wedging, the process that reads it
 │   └── FeedError                a feed that is not allowed, missing or malformed
 ├── QueryError                 the question is wrong; the API answers 4xx
 │   ├── InvalidQuery             a parameter is out of bounds or undeclared; names it
@@ -20,6 +22,7 @@ LookalikeError
 │   ├── ProductNotSearchable     it exists, but none of its images could be embedded
 │   └── TextNotSupported         the encoder has no text tower
 ├── ShuttingDown               asked of a batcher or an index that is closing
+├── EncoderLost                the device or its thread is gone: this process must end
 └── StartupError               this process must not start
     ├── UnknownEncoder           a name that is not in the registry
     ├── WeightsUnavailable       weights that can't be fetched or read
@@ -50,6 +53,10 @@ class BrokerUnavailable(TransientError):
 
 class RaceLost(TransientError):
     """Other writers kept winning the compare-and-swap on a product."""
+
+
+class ProcessLost(TransientError):
+    """The process that had an image to itself ended, or had to be ended."""
 
 
 class PermanentError(LookalikeError):
@@ -88,6 +95,10 @@ class ImageNotDecodable(ImageError):
     """The bytes are not an image that can be decoded."""
 
 
+class ImageLethal(ImageError):
+    """The image keeps ending, or wedging, the process that reads it."""
+
+
 class FeedError(PermanentError):
     """A feed is not allowed, missing or malformed."""
 
@@ -118,6 +129,10 @@ class TextNotSupported(QueryError):
 
 class ShuttingDown(LookalikeError):
     """What was asked is closing."""
+
+
+class EncoderLost(LookalikeError):
+    """The device's context is lost, or its thread: nothing will be embedded by this process again."""
 
 
 class StartupError(LookalikeError):
