@@ -38,8 +38,10 @@ class RedisSettings(_Group):
         "`lookalike up` starts its own when unset",
     )
     sentinel_master: str | None = Field(None, description="name of the master that sentinel:// URLs ask for")
-    key_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9:_-]{0,64}$", description="prefix of the queues' keys; producers set it too"
+    key_prefix: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9:_-]{1,64}$",
+        description="prefix of the queues' keys; producers set it too",
     )
 
 
