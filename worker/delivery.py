@@ -11,9 +11,9 @@ from celery.exceptions import Reject
 
 from recommender import metrics
 from recommender.errors import BrokerUnavailable, PermanentError, ShuttingDown, TransientError
-from worker.celery import QUEUES, ROUTES, VISIBILITY_TIMEOUT_S
+from worker.celery import QUARANTINE, QUEUES, ROUTES, VISIBILITY_TIMEOUT_S
 from worker.jobs.dead_letters import DeadLetter, now
-from worker.publish import ATTEMPTS, FAILURES, FIRST_SEEN, Message, publish
+from worker.publish import ATTEMPTS, CURSOR, FAILURES, FIRST_SEEN, Message, publish
 from worker.runtime import Runtime, current_runtime
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Delivery:
     attempts: int
     failures: int
     first_seen: str
+    cursor: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> "Delivery":
@@ -42,6 +43,7 @@ class Delivery:
         info = task.request.delivery_info or {}
         first_seen = task.request.get(FIRST_SEEN)
         queue = info.get("routing_key")
+        cursor = task.request.get(CURSOR)
         return cls(
             app=task.app,
             runtime=current_runtime(),
@@ -53,6 +55,7 @@ class Delivery:
             attempts=_count(task.request.get(ATTEMPTS)),
             failures=_count(task.request.get(FAILURES)),
             first_seen=first_seen if isinstance(first_seen, str) else now(),
+            cursor=cursor if isinstance(cursor, dict) else None,
         )
 
     def bury(self, document: Any, error: BaseException, image: str = "") -> DeadLetter:
@@ -77,10 +80,17 @@ class Delivery:
             ATTEMPTS: self.attempts + 1,
             FAILURES: self.failures if failures is None else failures,
             FIRST_SEEN: self.first_seen,
+            CURSOR: self.cursor,
         }
         identity = self.id if args is self.args else None
         publish(self.app, Message(self.type, args, self.kwargs, self.queue, delay_s, headers, identity))
         metrics.PUBLISHED_AGAIN.labels(cause).inc()
+
+    def go_on(self, cursor: dict[str, Any], delay_s: float | None = None) -> None:
+        """Publish this message again, with its id, to go on from `cursor`; no attempt counts."""
+        headers = {FIRST_SEEN: self.first_seen, CURSOR: cursor}
+        queue = ROUTES[self.type] if self.queue == QUARANTINE else self.queue
+        publish(self.app, Message(self.type, self.args, self.kwargs, queue, delay_s, headers, self.id))
 
 
 def deliver(

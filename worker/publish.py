@@ -16,6 +16,8 @@ ATTEMPTS = "lookalike_attempts"
 FAILURES = "lookalike_failures"
 """Attempts that failed for no known reason; an outage never adds to them."""
 FIRST_SEEN = "lookalike_first_seen"
+CURSOR = "lookalike_cursor"
+"""Where the next step of a catalog job goes on: a JSON object."""
 _RETRY_POLICY = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1}
 
 
