@@ -77,6 +77,11 @@ class ImageError(PermanentError):
     def __init__(self, uri: str, reason: str) -> None:
         super().__init__(f"{uri}: {reason}")
         self.uri = uri
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str]]:
+        """Cross from one process to another whole."""
+        return type(self), (self.uri, self.reason)
 
 
 class ImageNotAllowed(ImageError):

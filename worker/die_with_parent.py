@@ -20,15 +20,20 @@ def dying_with_parent(command: Sequence[str], death: signal.Signals) -> list[str
     return [*launcher, *command]
 
 
-def main() -> None:
-    """Arrange for the signal, then become the command."""
-    parent, death, *command = sys.argv[1:]
+def die_with_parent(death: signal.Signals) -> None:
+    """Have the kernel send this process `death` when the thread that started it ends; Linux only."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, int(death)) != 0:
             raise OSError(ctypes.get_errno(), "prctl")
-        if os.getppid() != int(parent):  # it ended before the kernel was told
-            sys.exit(1)
+
+
+def main() -> None:
+    """Arrange for the signal, then become the command."""
+    parent, death, *command = sys.argv[1:]
+    die_with_parent(signal.Signals(int(death)))
+    if os.getppid() != int(parent):  # it ended before the kernel was told
+        sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606  # the point: no shell between
 
 

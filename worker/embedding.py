@@ -1,10 +1,10 @@
 """Images to rows: fetch, decode and resize in threads, embed in batches. Each image once."""
 
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,11 @@ from torch import Tensor
 from config.settings import ImageSettings
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.preprocess import to_input
+from recommender.encoders.protocol import Embeddings, Preprocessing
 from recommender.errors import ImageError, ImageNotDecodable, TransientError
 from recommender.images.decode import decode
-from recommender.images.source import ImageSource
+from recommender.images.source import Fetched, ImageSource
 from worker.plan import ImageKey
-
-CHUNK = 256
-"""Images held as pixels at a time by one message: 38 MiB at 224 px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +40,59 @@ Seconds = MutableMapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Pixels:
+class Pixels:
     """(3, S, S) uint8 on the host, the encoder's input."""
 
     pixels: Tensor
     etag: str | None
 
 
+class ImageStage(Protocol):
+    """What brings images from their source to rows."""
+
+    def embed(self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds) -> None:
+        """Find the outcome of every key that has none yet; blocks until all are found.
+
+        `took_s` grows by what the stages took; fetch and decode are sums over the threads.
+        """
+
+
+def fetch(source: ImageSource, key: ImageKey) -> Fetched | NotModified | ImageError | TransientError:
+    """The bytes of one image, or why there are none."""
+    try:
+        return source.fetch(key.uri, etag=key.etag) or NotModified()
+    except (ImageError, TransientError) as error:
+        return error
+
+
+def to_pixels(fetched: Fetched, key: ImageKey, p: Preprocessing, max_pixels: int) -> Pixels | ImageError:
+    """Decode and resize one image, or say why it can't be."""
+    try:
+        image = decode(fetched.data, name=key.uri, max_pixels=max_pixels)
+    except ImageError as error:
+        return error
+    return Pixels(to_input(image, p), fetched.etag)
+
+
+def outcomes_of(ready: Mapping[ImageKey, Pixels], rows: Embeddings) -> dict[ImageKey, Outcome]:
+    """Row i for the i-th image, unless it is not finite: engines would take it without a word."""
+    return {
+        key: Embedded(row, item.etag)
+        if np.isfinite(row).all()
+        else ImageNotDecodable(key.uri, "the encoder gave numbers that are not finite")
+        for (key, item), row in zip(ready.items(), rows, strict=True)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    found: Outcome | _Pixels
+    found: Outcome | Pixels
     fetch_s: float
     decode_s: float = 0.0
 
 
 class ImageEmbedder:
-    """Owns the threads that fetch and decode. Called by any thread; blocks until all is embedded."""
+    """The image stage of a process: threads that fetch and decode, batches that embed. Thread-safe."""
 
     def __init__(self, source: ImageSource, batcher: DynamicBatcher, images: ImageSettings) -> None:
         self._source = source
@@ -66,22 +101,20 @@ class ImageEmbedder:
         self._threads = ThreadPoolExecutor(images.threads, thread_name_prefix="image")
 
     def embed(self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds) -> None:
-        """Find the outcome of every key that has none yet.
-
-        `took_s` grows by what the stages took; fetch and decode are sums over the threads.
-        """
-        missing = iter([key for key in dict.fromkeys(keys) if key not in outcomes])
-        while chunk := list(islice(missing, CHUNK)):
-            ready: dict[ImageKey, _Pixels] = {}
-            for key, loaded in zip(chunk, self._threads.map(self._load, chunk), strict=True):
-                took_s["fetch"] += loaded.fetch_s
-                took_s["decode"] += loaded.decode_s
-                if isinstance(loaded.found, _Pixels):
-                    ready[key] = loaded.found
-                else:
-                    outcomes[key] = loaded.found
+        """See `ImageStage`; all pixels are held at a time, 150 KiB an image at 224 px."""
+        missing = [key for key in dict.fromkeys(keys) if key not in outcomes]
+        ready: dict[ImageKey, Pixels] = {}
+        for key, loaded in zip(missing, self._threads.map(self._load, missing), strict=True):
+            took_s["fetch"] += loaded.fetch_s
+            took_s["decode"] += loaded.decode_s
+            if isinstance(loaded.found, Pixels):
+                ready[key] = loaded.found
+            else:
+                outcomes[key] = loaded.found
+        if ready:
             started = time.perf_counter()
-            outcomes.update(self._rows(ready))
+            rows = self._batcher.embed_images([item.pixels for item in ready.values()])
+            outcomes.update(outcomes_of(ready, rows))
             took_s["embed"] += time.perf_counter() - started
 
     def close(self) -> None:
@@ -90,28 +123,9 @@ class ImageEmbedder:
 
     def _load(self, key: ImageKey) -> _Loaded:
         started = time.perf_counter()
-        try:
-            fetched = self._source.fetch(key.uri, etag=key.etag)
-        except (ImageError, TransientError) as error:
-            return _Loaded(error, time.perf_counter() - started)
+        fetched = fetch(self._source, key)
         fetched_at = time.perf_counter()
-        found: Outcome | _Pixels = NotModified()
-        if fetched is not None:
-            try:
-                image = decode(fetched.data, name=key.uri, max_pixels=self._max_pixels)
-            except ImageError as error:
-                found = error
-            else:
-                found = _Pixels(to_input(image, self._batcher.encoder.spec.preprocessing), fetched.etag)
-        return _Loaded(found, fetched_at - started, time.perf_counter() - fetched_at)
-
-    def _rows(self, ready: dict[ImageKey, _Pixels]) -> dict[ImageKey, Outcome]:
-        if not ready:
-            return {}
-        rows = self._batcher.embed_images([item.pixels for item in ready.values()])
-        return {
-            key: Embedded(row, item.etag)
-            if np.isfinite(row).all()
-            else ImageNotDecodable(key.uri, "the encoder gave numbers that are not finite")
-            for (key, item), row in zip(ready.items(), rows, strict=True)
-        }
+        if not isinstance(fetched, Fetched):
+            return _Loaded(fetched, fetched_at - started)
+        pixels = to_pixels(fetched, key, self._batcher.encoder.spec.preprocessing, self._max_pixels)
+        return _Loaded(pixels, fetched_at - started, time.perf_counter() - fetched_at)

@@ -1,0 +1,107 @@
+"""Circuit breakers: while a dependency is away no message is claimed, so that an outage costs nothing.
+
+After M. Nygard, Release It!, "Circuit Breaker": closed, it lets everything through; after some failures in a
+row it opens for a pause; then it is half open until the next outcome closes it, or opens it for longer.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from recommender import metrics
+from recommender.errors import ImageStoreUnavailable, IndexUnavailable, TransientError
+
+log = logging.getLogger(__name__)
+FAILURES_IN_A_ROW = 8
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 30.0
+
+
+class CircuitBreaker:
+    """The breaker of one dependency. Thread-safe; nothing blocks."""
+
+    def __init__(self, dependency: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._dependency = dependency
+        self._clock = clock
+        self._lock = Lock()
+        self._failures = 0
+        self._pause_s = 0.0
+        self._opened_at = 0.0
+        self._open_until: float | None = None
+        """When the pause is over; None while the breaker is closed."""
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether it is closed or half open."""
+        with self._lock:
+            return self._open_until is None or self._clock() >= self._open_until
+
+    def succeeded(self) -> None:
+        """The dependency answered."""
+        with self._lock:
+            self._failures = 0
+            if self._open_until is None or self._clock() < self._open_until:
+                return  # a straggler from before the pause proves nothing about now
+            self._open_until, self._pause_s = None, 0.0
+            away_s = self._clock() - self._opened_at
+        metrics.BREAKER_OPEN.labels(self._dependency).set(0)
+        log.info("breaker_closed", extra={"dependency": self._dependency, "away_s": round(away_s, 1)})
+
+    def failed(self, error: TransientError) -> None:
+        """The dependency did not answer, or with an error of its own."""
+        with self._lock:
+            self._failures += 1
+            now = self._clock()
+            if self._open_until is None:
+                if self._failures < FAILURES_IN_A_ROW:
+                    return
+                self._opened_at = now
+            elif now < self._open_until:
+                return  # begun before it opened
+            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), MAX_PAUSE_S)
+            pause_s = self._pause_s * random.uniform(0.5, 1.0)  # noqa: S311  # workers must not come back in step
+            self._open_until = now + pause_s
+        metrics.BREAKER_OPEN.labels(self._dependency).set(1)
+        extra = {"dependency": self._dependency, "pause_s": round(pause_s, 1), "error": str(error)}
+        log.warning("breaker_opened", extra=extra)
+
+
+class Breakers:
+    """The breakers of one process; in use as long as its context is open."""
+
+    def __init__(self) -> None:
+        self.images = CircuitBreaker("images")
+        self.index = CircuitBreaker("index")
+
+    @property
+    def let_through(self) -> bool:
+        """Whether messages may be claimed."""
+        return self.images.lets_through and self.index.lets_through
+
+    def failed(self, error: TransientError) -> None:
+        """Count a failure for the dependency that it came from, if that has a breaker."""
+        if isinstance(error, ImageStoreUnavailable):
+            self.images.failed(error)
+        elif isinstance(error, IndexUnavailable):
+            self.index.failed(error)
+
+    def __enter__(self) -> Self:
+        _in_use.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _in_use.remove(self)
+
+
+_in_use: list[Breakers] = []
+
+
+def may_consume() -> bool:
+    """Whether this process may claim messages; asked by the transport before every claim."""
+    return all(breakers.let_through for breakers in _in_use)

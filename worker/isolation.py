@@ -1,0 +1,181 @@
+"""Images in a process of their own, one at a time: what ends or wedges that process is known for certain.
+
+The child is spawned with the first image in quarantine, answers one request after the other and ends when
+nothing is asked of it for a while. Both ends of the pipe are in this file.
+"""
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from threading import Lock
+
+from config.logging import configure_logging
+from config.settings import Settings
+from recommender import metrics
+from recommender.encoders.load import load_encoder
+from recommender.errors import ImageLethal, ProcessLost, TransientError
+from recommender.images.fetched import READS_PER_IMAGE
+from recommender.images.source import ImageSource
+from worker.deliveries import Deliveries
+from worker.die_with_parent import die_with_parent
+from worker.embedding import Fetched, Outcome, Outcomes, Pixels, Seconds, fetch, outcomes_of, to_pixels
+from worker.plan import ImageKey
+
+log = logging.getLogger(__name__)
+START_WITHIN_S = 180.0
+"""Importing torch, reading the weights and warming up."""
+READ_WITHIN_S = 20.0
+"""Decoding and embedding one image."""
+IDLE_S = 60.0
+_TAKEN, _FETCHED = "taken", "fetched"
+
+
+class ImageProcess:
+    """The child, as its parent sees it. Any thread may ask; one is answered at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # Every read and connect has `timeout_s`, tried twice; see recommender.images.
+        self._fetch_within_s = (READS_PER_IMAGE + 4) * settings.s3.timeout_s
+        self._lock = Lock()
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+
+    def read(self, key: ImageKey) -> Outcome:
+        """Fetch, decode and embed one image; blocks until the child has answered or ended.
+
+        Raises:
+            ProcessLost: the child ended, or hung and was ended, while it had this image.
+            TransientError: no child can be started.
+        """
+        with self._lock:
+            pipe = self._hand_over(key)
+            try:
+                found = _next(pipe, self._fetch_within_s)
+                return _next(pipe, READ_WITHIN_S) if found == _FETCHED else found
+            except (EOFError, OSError, TimeoutError) as error:
+                how = "hung and was ended" if isinstance(error, TimeoutError) else "ended"
+                code = self._end()
+                metrics.PROCESSES_LOST.inc()
+                log.warning("image_process_lost", extra={"image": key.uri, "how": how, "code": code})
+                raise ProcessLost(f"{key.uri}: the process that read it {how} (code {code})") from error
+
+    def close(self) -> None:
+        """End the child; waits for the image it has."""
+        with self._lock:
+            self._end()
+
+    def _hand_over(self, key: ImageKey) -> Connection:
+        """Give the image to a child that says it has it. One that was there may have ended out of idleness."""
+        for _ in range(2):
+            pipe = self._pipe or self._start()
+            try:
+                pipe.send(key)
+                _next(pipe, START_WITHIN_S)
+            except (EOFError, OSError, TimeoutError):
+                self._end()
+            else:
+                return pipe
+        raise TransientError("the process for images in quarantine does not start; its log says why")
+
+    def _start(self) -> Connection:
+        context = multiprocessing.get_context("spawn")  # CUDA and threads don't survive a fork
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._settings), name="images-in-quarantine", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        return self._pipe
+
+    def _end(self) -> int | None:
+        """End the child if it runs; returns its exit code, negative for a signal."""
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        if process is None or pipe is None:
+            return None
+        pipe.close()
+        process.join(1)  # it may be ending by itself, with a code that says more than ours
+        process.kill()
+        process.join()
+        code = process.exitcode
+        process.close()
+        return code
+
+
+class Quarantined:
+    """The image stage of one message in quarantine. Called by the thread of its body."""
+
+    def __init__(
+        self,
+        process: ImageProcess,
+        deliveries: Deliveries,
+        tag: str,
+        *,
+        last: bool,
+        progress: Callable[[], None],
+    ) -> None:
+        self._process = process
+        self._deliveries = deliveries
+        self._tag = tag
+        self._last = last
+        self._progress = progress
+
+    def embed(self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds) -> None:
+        """Find the outcome of every key that has none yet, one after the other.
+
+        An image that costs the child its life is a `ProcessLost`, and an `ImageLethal` at the last delivery.
+
+        Raises:
+            BrokerUnavailable: Redis failed.
+            TransientError: no child can be started.
+        """
+        del took_s
+        for key in keys:
+            if key in outcomes:
+                continue
+            self._progress()
+            self._deliveries.lend(self._tag)
+            try:
+                outcomes[key] = self._process.read(key)
+            except ProcessLost as error:
+                reason = "its process ended or hung at every delivery"
+                outcomes[key] = ImageLethal(key.uri, reason) if self._last else error
+            finally:
+                self._deliveries.take_back(self._tag)
+
+
+def _next(pipe: Connection, within_s: float) -> Outcome | str:
+    if not pipe.poll(within_s):
+        raise TimeoutError
+    answer: Outcome | str = pipe.recv()
+    return answer
+
+
+# In the child.
+
+
+def _serve(pipe: Connection, settings: Settings) -> None:
+    """Answer until nothing is asked; whatever else is raised ends the process, and is the image's doing."""
+    die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its child
+    configure_logging(settings.log)
+    source = ImageSource(settings.s3, settings.images)
+    encoder = load_encoder(settings.encoder)
+    while pipe.poll(IDLE_S):
+        try:
+            key: ImageKey = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_TAKEN)
+        found = fetch(source, key)
+        if isinstance(found, Fetched):
+            pipe.send(_FETCHED)
+            found = to_pixels(found, key, encoder.spec.preprocessing, settings.images.max_pixels)
+            if isinstance(found, Pixels):
+                rows = encoder.encode_images(found.pixels[None])
+                found = outcomes_of({key: found}, rows)[key]
+        pipe.send(found)
