@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from config.settings import EncoderSettings, Settings
 from recommender.encoders.batcher import DynamicBatcher
@@ -15,8 +15,10 @@ from recommender.images.source import ImageSource
 from recommender.index.open import open_engine, open_serving_index
 from recommender.index.protocol import IndexEngine, ProductIndex
 from recommender.similar import Recommender
+from recommender.waiting import Stopped, wait_for
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,32 @@ class Resources:
 
 
 def open_resources(
-    settings: Settings, load: Callable[[EncoderSettings], Encoder] = load_encoder
+    settings: Settings,
+    load: Callable[[EncoderSettings], Encoder] = load_encoder,
+    *,
+    stopped: Stopped | None = None,
 ) -> Resources:
     """Build all of it; what was built is closed again when a later part fails.
 
     The index comes first: that another process owns it is known at once, a model takes seconds.
-    `load` is another way to an encoder.
+    `load` is another way to an encoder. With `stopped` the index is waited for.
 
     Raises:
         StartupError: this process must not start; the message says why.
-        IndexUnavailable: the server of the index does not answer.
+        IndexUnavailable: the server of the index does not answer, and nobody waits for it.
+        ShuttingDown: `stopped` said so while it waited.
     """
+
+    def reached(attempt: Callable[[], T]) -> T:
+        return attempt() if stopped is None else wait_for("index", settings.index_url, attempt, stopped)
+
     stack: ExitStack[None] = ExitStack()
     with stack:
         stack.callback(log.info, "resources_closed")
-        engine = open_engine(settings)
+        engine = reached(lambda: open_engine(settings))
         stack.callback(engine.close)
         encoder = load(settings.encoder)
-        index = open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension)
+        index = reached(lambda: open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension))
         stack.callback(index.close)
         batcher = DynamicBatcher(encoder, settings.encoder.max_batch_size)
         stack.callback(batcher.close)

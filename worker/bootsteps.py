@@ -13,11 +13,12 @@ from celery.concurrency.thread import TaskPool
 from config.settings import ConfigurationError, Settings, load_settings
 from recommender.api.app import create_app
 from recommender.api.serve import serve_in_thread
-from recommender.errors import LookalikeError
+from recommender.errors import LookalikeError, ShuttingDown
 from worker.background import run_in_background
 from worker.owner import Owner, leave_address, new_token
 from worker.runtime import Runtime, open_runtime
 from worker.schedule import Schedule
+from worker.stopping import stops_within
 from worker.stream import StreamConsumer
 
 log = logging.getLogger(__name__)
@@ -33,12 +34,14 @@ class OpenRuntime(bootsteps.StartStopStep):
         self._stack = ExitStack()
 
     def start(self, worker: Any) -> None:
-        """Open everything, in the worker's main thread; what must not start ends the process."""
+        """Open everything, in the worker's main thread; waits for what is away, ends where all is wrong."""
         try:
             settings = load_settings()
             with ExitStack() as stack:
                 stack.enter_context(_opened(worker, settings))
                 self._stack = stack.pop_all()
+        except ShuttingDown as error:
+            raise SystemExit(0) from error
         except (LookalikeError, ConfigurationError) as error:
             sys.stderr.write(f"lookalike: {type(error).__name__}: {error}\n")
             raise SystemExit(1) from error
@@ -57,7 +60,7 @@ def _opened(worker: Any, settings: Settings) -> Iterator[None]:
         raise ConfigurationError("the encoder is resident in one process: use -P threads")
     app = worker.app
     with ExitStack() as stack:
-        runtime = stack.enter_context(open_runtime(settings))
+        runtime = stack.enter_context(open_runtime(settings, stops_within))
         if settings.worker.all_in_one:
             stack.enter_context(run_in_background("stream", StreamConsumer(app, settings)))
             stack.enter_context(run_in_background("schedule", Schedule(app)))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import redis
 
 from recommender.errors import BrokerUnavailable
+from recommender.waiting import Stopped, wait_for, without_password
 
 
 def open_redis(url: str) -> "redis.Redis":
@@ -32,3 +33,20 @@ def broker_errors() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise BrokerUnavailable(f"Redis: {error}") from error
+
+
+@contextmanager
+def reached_redis(url: str, stopped: Stopped) -> Iterator["redis.Redis"]:
+    """A client, opened once Redis answers and has read its append-only file. Blocks.
+
+    Raises:
+        ShuttingDown: `stopped` said so while it waited.
+    """
+
+    def attempt() -> None:
+        with broker_errors():
+            client.ping()
+
+    with open_redis(url) as client:
+        wait_for("redis", without_password(url), attempt, stopped)
+        yield client

@@ -8,7 +8,8 @@ from redis import Redis
 
 from config.settings import Settings
 from recommender.resources import Resources, open_resources
-from worker.broker import open_redis
+from recommender.waiting import Stopped
+from worker.broker import reached_redis
 from worker.jobs.dead_letters import DeadLetters
 from worker.pipeline import Pipeline
 
@@ -28,15 +29,16 @@ _open: list[Runtime] = []
 
 
 @contextmanager
-def open_runtime(settings: Settings) -> Iterator[Runtime]:
-    """Open everything, make it this process's runtime, and close it at the end.
+def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
+    """Open everything, make it this process's runtime, and close it at the end; waits for what is away.
 
     Raises:
         StartupError: the process must not start.
+        ShuttingDown: `stopped` said so while it waited.
     """
     with (
-        open_redis(settings.redis_url) as client,
-        open_resources(settings) as resources,
+        reached_redis(settings.redis_url, stopped) as client,
+        open_resources(settings, stopped=stopped) as resources,
         Pipeline(resources.index, resources.batcher, resources.source, settings) as pipeline,
     ):
         runtime = Runtime(settings, resources, pipeline, DeadLetters(client, settings.catalog), client)

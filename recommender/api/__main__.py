@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from threading import Event
 from types import FrameType
 
 from config.logging import configure_logging
@@ -20,7 +21,8 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log)
-        with open_resources(settings) as resources:
+        # The signal handler's SystemExit cuts any waiting short.
+        with open_resources(settings, stopped=Event().wait) as resources:
             serve_in_main_thread(create_app(resources, settings), settings.api.host, settings.api.port)
     except (ConfigurationError, LookalikeError) as error:
         sys.stderr.write(f"{error}\n")
