@@ -11,11 +11,14 @@ RACES_LOST = Counter("lookalike_races_lost_total", "Compare-and-swap writes that
 DEAD_LETTERS = Counter(
     "lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"]
 )
+DEAD_LETTERS_KEPT = Gauge("lookalike_dead_letters_kept", "Dead letters kept, as of the latest arrival")
 PUBLISHED_AGAIN = Counter("lookalike_published_again_total", "Messages tried again, by cause", ["cause"])
 BREAKER_OPEN = Gauge(
     "lookalike_breaker_open", "1 while nothing is claimed because a dependency is away", ["dependency"]
 )
-PROCESSES_LOST = Counter("lookalike_processes_lost_total", "Processes that an image in quarantine ended or hung")
+PROCESSES_LOST = Counter(
+    "lookalike_processes_lost_total", "Processes that an image in quarantine ended or hung"
+)
 STREAM_FORWARDED = Counter("lookalike_stream_forwarded_total", "Stream entries handed to Celery", ["type"])
 
 # The queries and the API
