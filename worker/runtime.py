@@ -41,7 +41,8 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
         open_resources(settings, stopped=stopped) as resources,
         Pipeline(resources.index, resources.batcher, resources.source, settings) as pipeline,
     ):
-        runtime = Runtime(settings, resources, pipeline, DeadLetters(client, settings.catalog), client)
+        dead_letters = DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm)
+        runtime = Runtime(settings, resources, pipeline, dead_letters, client)
         _open.append(runtime)
         try:
             yield runtime
