@@ -86,13 +86,13 @@ class Recommender:
         took_ms = (time.perf_counter() - started) * 1000
         return Answer(items, self._index.fingerprint, round(took_ms, 2))
 
-    def product(self, product_id: str) -> StoredProduct:
+    def product(self, product_id: str, *, vectors: bool = False) -> StoredProduct:
         """Return one live product, searchable or not.
 
         Raises:
             ProductNotFound: it was never upserted, or is deleted.
         """
-        stored = self._index.read([product_id]).get(product_id)
+        stored = self._index.read([product_id], vectors=vectors).get(product_id)
         if stored is None or stored.state.product is None:
             raise ProductNotFound(f"no product {product_id!r} is in the index")
         return stored

@@ -15,8 +15,16 @@ class ImageView(BaseModel):
     role: str
 
 
-class _Document(BaseModel):
-    """The catalog's fields of a product, in the forms of the wire format."""
+class EmbeddedImage(BaseModel):
+    """An image of a product, beside the product's vectors."""
+
+    uri: str
+    role: str | None
+    row: int | None = Field(description="its row in `vectors`; null where it could not be embedded")
+
+
+class _Fields(BaseModel):
+    """The catalog's fields of a product but its images, in the forms of the wire format."""
 
     category: str | list[str] = Field(description="a path, or a list of paths where there are several")
     title: str | None
@@ -26,8 +34,11 @@ class _Document(BaseModel):
     in_stock: bool
     group_id: str | None
     url: str | None
-    images: list[str | ImageView] = Field(description="URIs; an object where the image has a role")
     attributes: dict[str, Any]
+
+
+class _Document(_Fields):
+    images: list[str | ImageView] = Field(description="URIs; an object where the image has a role")
 
 
 class _Scored(BaseModel):
@@ -47,15 +58,21 @@ class SimilarAnswer(BaseModel):
     took_ms: float
 
 
-class _Versioned(BaseModel):
+class _Indexed(BaseModel):
     id: str
     version: int
+    searchable: bool = Field(description="whether at least one image could be embedded")
 
 
-class ProductView(_Document, _Versioned):
+class ProductView(_Document, _Indexed):
     """One product of the index."""
 
-    searchable: bool = Field(description="whether at least one image could be embedded")
+
+class ProductWithVectors(_Fields, _Indexed):
+    """One product of the index, and the embeddings of its images."""
+
+    images: list[EmbeddedImage]
+    vectors: list[list[float]] = Field(description="embeddings of unit L2 norm; each image names its row")
 
 
 class ProductList(BaseModel):
@@ -85,10 +102,23 @@ def similar_answer(answer: Answer) -> SimilarAnswer:
 
 def product_view(stored: StoredProduct) -> ProductView:
     """Shape a live product."""
-    product = stored.state.product
-    assert product is not None, "only live products are shown"
-    searchable = any(image.row is not None for image in stored.images)
-    return ProductView(**_document(product), version=product.version, searchable=searchable)
+    product = _live(stored)
+    return ProductView(**_document(product), **_indexed(stored, product))
+
+
+def product_with_vectors(stored: StoredProduct) -> ProductWithVectors:
+    """Shape a live product that was read with its vectors."""
+    product = _live(stored)
+    assert stored.vectors is not None, "it was read without its vectors"
+    row = {image.uri: image.row for image in stored.images}
+    return ProductWithVectors(
+        **_fields(product),
+        **_indexed(stored, product),
+        images=[
+            EmbeddedImage(uri=image.uri, role=image.role, row=row.get(image.uri)) for image in product.images
+        ],
+        vectors=stored.vectors.tolist(),
+    )
 
 
 def product_list(page: Page) -> ProductList:
@@ -96,15 +126,28 @@ def product_list(page: Page) -> ProductList:
     return ProductList(items=[product_view(stored) for stored in page.products], cursor=page.cursor)
 
 
+def _live(stored: StoredProduct) -> Product:
+    product = stored.state.product
+    assert product is not None, "only live products are shown"
+    return product
+
+
+def _indexed(stored: StoredProduct, product: Product) -> dict[str, Any]:
+    searchable = any(image.row is not None for image in stored.images)
+    return {"version": product.version, "searchable": searchable}
+
+
 def _document(product: Product) -> dict[str, Any]:
-    return {
-        **product.model_dump(exclude={"version", "images", "category"}),
-        "category": _one_or_all(product.category),
-        "images": [
-            image.uri if image.role is None else ImageView(uri=image.uri, role=image.role)
-            for image in product.images
-        ],
-    }
+    images = [
+        image.uri if image.role is None else ImageView(uri=image.uri, role=image.role)
+        for image in product.images
+    ]
+    return {**_fields(product), "images": images}
+
+
+def _fields(product: Product) -> dict[str, Any]:
+    said = product.model_dump(exclude={"version", "images", "category"})
+    return {**said, "category": _one_or_all(product.category)}
 
 
 def _one_or_all(paths: tuple[str, ...]) -> str | list[str]:

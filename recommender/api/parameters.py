@@ -135,6 +135,14 @@ class ListParameters(FlatFilters):
     cursor: UUID | None = Field(None, description="`cursor` of the page before")
 
 
+class ProductParameters(BaseModel):
+    """The parameters of one product."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vectors: bool = Field(False, description="answer the embeddings of its images too")
+
+
 class ThumbnailParameters(BaseModel):
     """The parameters of a thumbnail."""
 

@@ -7,8 +7,21 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Response
 
 from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
-from recommender.api.models import CategoryCounts, ProductList, ProductView, product_list, product_view
-from recommender.api.parameters import ATTRIBUTE_PARAMETER, ListParameters, ThumbnailParameters
+from recommender.api.models import (
+    CategoryCounts,
+    ProductList,
+    ProductView,
+    ProductWithVectors,
+    product_list,
+    product_view,
+    product_with_vectors,
+)
+from recommender.api.parameters import (
+    ATTRIBUTE_PARAMETER,
+    ListParameters,
+    ProductParameters,
+    ThumbnailParameters,
+)
 from recommender.api.problems import responses
 from recommender.images.decode import thumbnail
 from recommender.index.protocol import IndexedImage, StoredProduct
@@ -64,14 +77,13 @@ def product_image(  # noqa: PLR0917  # FastAPI passes them by name
     return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
-@router.get(
-    "/products/{product_id:path}",
-    responses=responses(401, 404, 503),
-    dependencies=[Depends(no_parameters)],
-)
-def product(product_id: ProductIdInPath, resources: Owned) -> ProductView:
-    """One product, its patches applied."""
-    return product_view(resources.recommender.product(product_id))
+@router.get("/products/{product_id:path}", responses=responses(400, 401, 404, 503))
+def product(
+    product_id: ProductIdInPath, parameters: Annotated[ProductParameters, Query()], resources: Owned
+) -> ProductView | ProductWithVectors:
+    """One product, its patches applied; with its embeddings where `vectors` is true."""
+    stored = resources.recommender.product(product_id, vectors=parameters.vectors)
+    return product_with_vectors(stored) if parameters.vectors else product_view(stored)
 
 
 def _image(stored: StoredProduct, n: int) -> IndexedImage:

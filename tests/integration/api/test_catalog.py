@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from config.settings import S3Settings
+from recommender.encoders.preprocess import to_input
 from recommender.events import Upsert
+from recommender.images.decode import decode
 from recommender.images.source import ImageSource
 from recommender.index.protocol import IndexedImage, Write
 from recommender.merge import UNKNOWN, merge
@@ -36,6 +38,39 @@ def test_a_product_is_shown_as_it_was_published(api: httpx.Client) -> None:
         "url": None,
         "attributes": {"colour": "gold", "sizes": ["38", "39"], "weight": 2},
     }
+
+
+def test_a_products_vectors_are_those_of_its_images(catalog: Shop, api: httpx.Client) -> None:
+    plain = api.get("/v1/products/tall-gold-1").json()
+    assert api.get("/v1/products/tall-gold-1?vectors=false").json() == plain
+    product = api.get("/v1/products/tall-gold-1?vectors=true").json()
+    vectors = np.asarray(product.pop("vectors"), dtype=np.float32)
+    images = product.pop("images")
+    assert images == [{"uri": uri, "role": None, "row": n} for n, uri in enumerate(plain.pop("images"))]
+    assert product == plain
+    pictures = (draw("tall", "gold", shift=3), draw("tall", "gold", shift=-4, file_format="PNG"))
+    preprocessing = PixelEncoder.spec.preprocessing
+    pixels = [to_input(decode(p, name="drawn", max_pixels=10**6), preprocessing) for p in pictures]
+    assert vectors == pytest.approx(catalog.resources.batcher.embed_images(pixels), abs=1e-6)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_an_image_names_its_row_whatever_the_order_of_the_rows(own_shop: Shop) -> None:
+    red, blue, gone = (f"s3://{own_shop.store.bucket}/{name}.png" for name in ("red", "blue", "gone"))
+    listed = [gone, {"uri": red, "role": "front"}, blue, red]
+    document = {"id": "turned", "version": 1, "images": listed, "category": "things"}
+    indexed = (IndexedImage(gone, error="404"), IndexedImage(red, None, 1), IndexedImage(blue, None, 0))
+    state = merge(UNKNOWN, Upsert.model_validate(document))
+    rows = np.eye(2, PixelEncoder.spec.dimension, dtype=np.float32)
+    own_shop.add("blind", draw("round", "red"), broken=True)
+    assert not own_shop.index.write([Write("turned", None, state, indexed, rows)])
+    with served(own_shop) as api:
+        product = api.get("/v1/products/turned?vectors=true").json()
+        blind = api.get("/v1/products/blind?vectors=true").json()
+    assert [image["row"] for image in product["images"]] == [None, 1, 0, 1]
+    assert [image["role"] for image in product["images"]] == [None, "front", None, None]
+    assert product["vectors"] == rows.tolist()
+    assert (blind["vectors"], blind["images"][0]["row"], blind["searchable"]) == ([], None, False)
 
 
 def test_an_unknown_product_is_a_404(api: httpx.Client) -> None:
@@ -93,6 +128,7 @@ def test_pages_of_products_join_to_the_whole(api: httpx.Client) -> None:
         ("/v1/products?attr.weight=2", "attr.weight"),
         ("/v1/categories?category=shapes", "category"),
         ("/v1/products/tall-gold-1?px=2", "px"),
+        ("/v1/products/tall-gold-1?vectors=some", "vectors"),
         ("/v1/products/tall-gold-1/images/0?px=15", "px"),
         ("/v1/products/tall-gold-1/images/0?px=100000", "px"),
         ("/v1/products/tall-gold-1/images/0?size=3", "size"),
@@ -230,6 +266,8 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
         "attr.NAME",
     }
     assert names >= {"min_score", "diversity", "group", "product_id"}
+    one = description["paths"]["/v1/products/{product_id}"]["get"]
+    assert {parameter["name"] for parameter in one["parameters"]} == {"vectors", "product_id"}
     for path, operations in description["paths"].items():
         for operation in operations.values():
             assert "422" not in operation["responses"] or "image" in path or path == "/v1/similar"
