@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from os import getpid
 from typing import Any
 
-from celery import bootsteps
+from celery import bootsteps, signals
 from celery.concurrency.thread import TaskPool
 
 from config.settings import ConfigurationError, Settings, load_settings
@@ -15,11 +15,13 @@ from recommender.api.app import create_app
 from recommender.api.serve import serve_in_thread
 from recommender.errors import LookalikeError, ShuttingDown
 from worker.background import run_in_background
+from worker.metrics_server import metrics_served
 from worker.owner import Owner, leave_address, new_token
 from worker.runtime import Runtime, open_runtime
 from worker.schedule import Schedule
 from worker.stopping import stops_within
 from worker.stream import StreamConsumer
+from worker.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class OpenRuntime(bootsteps.StartStopStep):
             raise SystemExit(1) from error
 
     def stop(self, worker: Any) -> None:
-        """Close everything; blocks until the tasks in hand have ended."""
+        """Close everything; blocks until the tasks in hand have ended, for the grace period at most."""
         worker.pool.stop()  # celery stops it after this step, and once more does no harm
         self._stack.close()
 
@@ -61,12 +63,29 @@ def _opened(worker: Any, settings: Settings) -> Iterator[None]:
     app = worker.app
     with ExitStack() as stack:
         runtime = stack.enter_context(open_runtime(settings, stops_within))
+        stack.enter_context(_told_to_shut_down(runtime.watchdog))
         if settings.worker.all_in_one:
             stack.enter_context(run_in_background("stream", StreamConsumer(app, settings)))
             stack.enter_context(run_in_background("schedule", Schedule(app)))
         if settings.worker.all_in_one or settings.index_is_embedded:
             stack.enter_context(_served(runtime))
+        else:
+            stack.enter_context(metrics_served(settings))
         yield
+
+
+@contextmanager
+def _told_to_shut_down(watchdog: Watchdog) -> Iterator[None]:
+    """Have bodies end early after SIGTERM, and the grace period begin."""
+
+    def shut_down(**_: Any) -> None:
+        watchdog.shut_down()
+
+    signals.worker_shutting_down.connect(shut_down)
+    try:
+        yield
+    finally:
+        signals.worker_shutting_down.disconnect(shut_down)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""How often the bodies of messages were begun: what ends its workers is told from its neighbours by it.
+"""How often the bodies of messages were begun: by it, what ends its workers is told from its neighbours.
 
-A count is kept in the Redis hash `deliveries`, by delivery tag, from the first beginning to the acknowledgement.
-The transport reads it: what was begun before and comes again had a worker that ended, and goes to quarantine.
+The Redis hash `deliveries` has a count by delivery tag, from the first beginning to the acknowledgement. The
+transport reads it: what was begun before and comes again had a worker that ended, and goes to quarantine.
 """
 
 from redis import Redis

@@ -1,61 +1,99 @@
 """What becomes of one message: applied, retried or dead-lettered, and only then acknowledged."""
 
 import logging
+import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Reject
 
 from recommender import metrics
-from recommender.errors import BrokerUnavailable, PermanentError, ShuttingDown, TransientError
+from recommender.errors import BrokerUnavailable, EncoderLost, PermanentError, ShuttingDown, TransientError
 from worker.celery import QUARANTINE, QUEUES, ROUTES, VISIBILITY_TIMEOUT_S
+from worker.deliveries import LIMIT
+from worker.embedding import ImageStage
+from worker.isolation import Quarantined
 from worker.jobs.dead_letters import DeadLetter, now
-from worker.publish import ATTEMPTS, CURSOR, FAILURES, FIRST_SEEN, Message, publish
+from worker.publish import ATTEMPTS, CURSOR, DELIVERIES, FAILURES, FIRST_SEEN, Message, publish
 from worker.runtime import Runtime, current_runtime
+from worker.watchdog import Watch
 
 log = logging.getLogger(__name__)
 MAX_DELAY_S = VISIBILITY_TIMEOUT_S / 2
 """A delayed message waits in a worker's memory and counts against the visibility timeout."""
+STEP_S = 30
+"""What has not begun by then is left to a message of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message in hand, and what this process has to handle it with."""
+    """One message in hand, and what this process has to handle it with.
+
+    `deliveries` says how often its body was begun without coming to an end, this time included: from the
+    second on its images are read in a process of their own.
+    """
 
     app: Celery
     runtime: Runtime
+    watch: Watch
     id: str
+    tag: str
     type: str
     args: Sequence[Any]
     kwargs: dict[str, Any]
     queue: str
     attempts: int
     failures: int
+    deliveries: int
     first_seen: str
     cursor: dict[str, Any] | None = None
+    begun_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, task: Task, args: Sequence[Any], kwargs: dict[str, Any]) -> "Delivery":
-        """Read what the message says of itself; odd values are taken for missing ones."""
-        info = task.request.delivery_info or {}
-        first_seen = task.request.get(FIRST_SEEN)
-        queue = info.get("routing_key")
-        cursor = task.request.get(CURSOR)
+    def of(cls, task: Task, args: Sequence[Any], kwargs: dict[str, Any], watch: Watch) -> "Delivery":
+        """Read what the message says of itself, and count that its body begins.
+
+        Odd values are taken for missing ones.
+
+        Raises:
+            BrokerUnavailable: it could not be counted.
+        """
+        runtime, request = current_runtime(), task.request
+        info = request.delivery_info or {}
+        first_seen, cursor, queue = request.get(FIRST_SEEN), request.get(CURSOR), info.get("routing_key")
+        tag = str((request.properties or {}).get("delivery_tag") or request.id)
         return cls(
             app=task.app,
-            runtime=current_runtime(),
-            id=str(task.request.id),
+            runtime=runtime,
+            watch=watch,
+            id=str(request.id),
+            tag=tag,
             type=task.name,
             args=args,
             kwargs=kwargs,
-            queue=queue if queue in QUEUES else ROUTES[task.name],
-            attempts=_count(task.request.get(ATTEMPTS)),
-            failures=_count(task.request.get(FAILURES)),
+            queue=queue if queue in QUEUES and queue != QUARANTINE else ROUTES[task.name],
+            attempts=_count(request.get(ATTEMPTS)),
+            failures=_count(request.get(FAILURES)),
+            deliveries=_count(request.get(DELIVERIES)) + runtime.deliveries.begin(tag),
             first_seen=first_seen if isinstance(first_seen, str) else now(),
             cursor=cursor if isinstance(cursor, dict) else None,
+        )
+
+    def may_go_on(self) -> bool:
+        """Whether there is time to begin another part of the work; saying so is a sign of life."""
+        self.watch.progress()
+        return time.monotonic() - self.begun_at < STEP_S and not self.runtime.watchdog.is_shutting_down
+
+    def image_stage(self) -> ImageStage | None:
+        """What reads this message's images: None for the process's own stage."""
+        if self.deliveries == 1:
+            return None
+        runtime, last = self.runtime, self.deliveries >= LIMIT
+        return Quarantined(
+            runtime.image_process, runtime.deliveries, self.tag, last=last, progress=self.watch.progress
         )
 
     def bury(self, document: Any, error: BaseException, image: str = "") -> DeadLetter:
@@ -65,7 +103,7 @@ class Delivery:
             document,
             error,
             image=image,
-            attempts=self.attempts + 1,
+            attempts=max(self.attempts + 1, self.deliveries),
             first_seen=self.first_seen,
         )
 
@@ -76,21 +114,36 @@ class Delivery:
         """
         settings = self.runtime.settings.worker
         delay_s = min(settings.retry_delay_s * 2 ** min(self.attempts, 8), MAX_DELAY_S)
+        delay_s *= random.uniform(0.5, 1.0)  # noqa: S311  # what failed together must not come back together
         headers = {
             ATTEMPTS: self.attempts + 1,
             FAILURES: self.failures if failures is None else failures,
-            FIRST_SEEN: self.first_seen,
-            CURSOR: self.cursor,
+            DELIVERIES: self.deliveries - 1,  # this one came to an end
         }
-        identity = self.id if args is self.args else None
-        publish(self.app, Message(self.type, args, self.kwargs, self.queue, delay_s, headers, identity))
+        self._publish(args, headers, delay_s)
+        metrics.PUBLISHED_AGAIN.labels(cause).inc()
+
+    def leave(self, args: Sequence[Any]) -> None:
+        """Publish what was not begun, at once."""
+        headers = {ATTEMPTS: self.attempts, FAILURES: self.failures, DELIVERIES: self.deliveries - 1}
+        self._publish(args, headers)
+
+    def isolate(self, args: Sequence[Any], cause: str) -> None:
+        """Publish to quarantine what ended a process, or would have."""
+        headers = {ATTEMPTS: self.attempts, FAILURES: self.failures, DELIVERIES: self.deliveries}
+        self._publish(args, headers)
         metrics.PUBLISHED_AGAIN.labels(cause).inc()
 
     def go_on(self, cursor: dict[str, Any], delay_s: float | None = None) -> None:
         """Publish this message again, with its id, to go on from `cursor`; no attempt counts."""
         headers = {FIRST_SEEN: self.first_seen, CURSOR: cursor}
-        queue = ROUTES[self.type] if self.queue == QUARANTINE else self.queue
-        publish(self.app, Message(self.type, self.args, self.kwargs, queue, delay_s, headers, self.id))
+        publish(self.app, Message(self.type, self.args, self.kwargs, self.queue, delay_s, headers, self.id))
+
+    def _publish(self, args: Sequence[Any], headers: dict[str, Any], delay_s: float | None = None) -> None:
+        headers |= {FIRST_SEEN: self.first_seen, CURSOR: self.cursor}
+        queue = QUARANTINE if headers[DELIVERIES] else self.queue
+        identity = self.id if args is self.args else None
+        publish(self.app, Message(self.type, args, self.kwargs, queue, delay_s, headers, identity))
 
 
 def deliver(
@@ -102,9 +155,12 @@ def deliver(
         Reject: what is left to do could not be written down; the message goes back to its queue.
     """
     try:
-        _settle(Delivery.of(task, args, kwargs), handle)
+        with current_runtime().watchdog.watch(f"{task.name} {task.request.id}") as watch:
+            _settle(Delivery.of(task, args, kwargs, watch), handle)
     except Reject:
         raise
+    except EncoderLost as error:
+        current_runtime().watchdog.end(str(error))
     except BaseException as error:
         log.warning("message_requeued", extra={"task": task.name, "error": str(error)}, exc_info=error)
         time.sleep(1)  # a requeued message comes back at once
@@ -114,15 +170,21 @@ def deliver(
 def _settle(delivery: Delivery, handle: Callable[[Delivery], None]) -> None:
     try:
         handle(delivery)
-    except (BrokerUnavailable, ShuttingDown, Reject):
+    except (BrokerUnavailable, EncoderLost, ShuttingDown, Reject):
         raise
     except TransientError as error:
+        delivery.runtime.breakers.failed(error)
         log.warning("message_again", extra={"task": delivery.type, "error": str(error)})
         delivery.again(delivery.args, type(error).__name__)
     except PermanentError as error:
         _bury_all(delivery, error)
-    except BaseException as error:  # noqa: BLE001  # celery never acknowledges a MemoryError or SystemExit
-        _unknown(delivery, error)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not leave the message unacknowledged
+        if isinstance(error, MemoryError):
+            _lethal(delivery, error)
+        else:
+            _unknown(delivery, error)
+    except BaseException as error:  # noqa: BLE001  # celery never acknowledges a SystemExit or KeyboardInterrupt
+        _lethal(delivery, error)
 
 
 def _unknown(delivery: Delivery, error: BaseException) -> None:
@@ -132,12 +194,29 @@ def _unknown(delivery: Delivery, error: BaseException) -> None:
     if failures >= delivery.runtime.settings.worker.max_attempts:
         _bury_all(delivery, error)
         return
+    for args in _one_by_one(delivery):
+        delivery.again(args, type(error).__name__, failures=failures)
+
+
+def _lethal(delivery: Delivery, error: BaseException) -> None:
+    """Isolate what would have ended its process, as if it had."""
+    log.error(
+        "message_lethal", extra={"task": delivery.type, "deliveries": delivery.deliveries}, exc_info=error
+    )
+    if delivery.deliveries >= LIMIT:
+        _bury_all(delivery, error)
+        return
+    for args in _one_by_one(delivery):
+        delivery.isolate(args, type(error).__name__)
+
+
+def _one_by_one(delivery: Delivery) -> Iterator[Sequence[Any]]:
+    """The arguments of a message for each document; its own where it has one, or none."""
     documents = delivery.args[0] if len(delivery.args) == 1 else None
     if isinstance(documents, list) and len(documents) > 1:
-        for document in documents:
-            delivery.again([[document]], type(error).__name__, failures=failures)
+        yield from ([[document]] for document in documents)
     else:
-        delivery.again(delivery.args, type(error).__name__, failures=failures)
+        yield delivery.args
 
 
 def _bury_all(delivery: Delivery, error: BaseException) -> None:
@@ -145,12 +224,7 @@ def _bury_all(delivery: Delivery, error: BaseException) -> None:
     documents = delivery.args[0] if len(delivery.args) == 1 and not delivery.kwargs else None
     if not (isinstance(documents, list) and documents and delivery.type.startswith("products.")):
         documents = [delivery.kwargs if not delivery.args else [*delivery.args, delivery.kwargs]]
-    letters = [delivery.bury(document, error) for document in documents]
-    delivery.runtime.dead_letters.add(letters)
-    log.warning(
-        "message_dead_lettered",
-        extra={"task": delivery.type, "letters": len(letters), "error": f"{type(error).__name__}: {error}"},
-    )
+    delivery.runtime.dead_letters.add([delivery.bury(document, error) for document in documents])
 
 
 def _count(header: Any) -> int:

@@ -16,7 +16,8 @@ from recommender.encoders.preprocess import to_input
 from recommender.encoders.protocol import Embeddings, Preprocessing
 from recommender.errors import ImageError, ImageNotDecodable, TransientError
 from recommender.images.decode import decode
-from recommender.images.source import Fetched, ImageSource
+from recommender.images.fetched import Fetched
+from recommender.images.source import ImageSource
 from worker.plan import ImageKey
 
 

@@ -9,20 +9,23 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from config.logging import configure_logging
 from config.settings import Settings
 from recommender import metrics
 from recommender.encoders.load import load_encoder
 from recommender.errors import ImageLethal, ProcessLost, TransientError
-from recommender.images.fetched import READS_PER_IMAGE
+from recommender.images.fetched import READS_PER_IMAGE, Fetched
 from recommender.images.source import ImageSource
 from worker.deliveries import Deliveries
 from worker.die_with_parent import die_with_parent
-from worker.embedding import Fetched, Outcome, Outcomes, Pixels, Seconds, fetch, outcomes_of, to_pixels
+from worker.embedding import Outcome, Outcomes, Pixels, Seconds, fetch, outcomes_of, to_pixels
 from worker.plan import ImageKey
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
 
 log = logging.getLogger(__name__)
 START_WITHIN_S = 180.0
@@ -54,9 +57,8 @@ class ImageProcess:
         with self._lock:
             pipe = self._hand_over(key)
             try:
-                found = _next(pipe, self._fetch_within_s)
-                return _next(pipe, READ_WITHIN_S) if found == _FETCHED else found
-            except (EOFError, OSError, TimeoutError) as error:
+                return self._answer(pipe)
+            except (EOFError, OSError) as error:
                 how = "hung and was ended" if isinstance(error, TimeoutError) else "ended"
                 code = self._end()
                 metrics.PROCESSES_LOST.inc()
@@ -68,14 +70,21 @@ class ImageProcess:
         with self._lock:
             self._end()
 
+    def _answer(self, pipe: Connection) -> Outcome:
+        found = _next(pipe, self._fetch_within_s)
+        if found == _FETCHED:
+            found = _next(pipe, READ_WITHIN_S)
+        assert not isinstance(found, str)
+        return found
+
     def _hand_over(self, key: ImageKey) -> Connection:
-        """Give the image to a child that says it has it. One that was there may have ended out of idleness."""
+        """Give the image to a child that says it has it; one that was there may have ended by now, idle."""
         for _ in range(2):
             pipe = self._pipe or self._start()
             try:
                 pipe.send(key)
                 _next(pipe, START_WITHIN_S)
-            except (EOFError, OSError, TimeoutError):
+            except (EOFError, OSError):
                 self._end()
             else:
                 return pipe
@@ -171,11 +180,14 @@ def _serve(pipe: Connection, settings: Settings) -> None:
         except EOFError:
             return
         pipe.send(_TAKEN)
-        found = fetch(source, key)
-        if isinstance(found, Fetched):
-            pipe.send(_FETCHED)
-            found = to_pixels(found, key, encoder.spec.preprocessing, settings.images.max_pixels)
-            if isinstance(found, Pixels):
-                rows = encoder.encode_images(found.pixels[None])
-                found = outcomes_of({key: found}, rows)[key]
-        pipe.send(found)
+        fetched = fetch(source, key)
+        if not isinstance(fetched, Fetched):
+            pipe.send(fetched)
+            continue
+        pipe.send(_FETCHED)
+        pixels = to_pixels(fetched, key, encoder.spec.preprocessing, settings.images.max_pixels)
+        if isinstance(pixels, Pixels):
+            rows = encoder.encode_images(pixels.pixels[None])
+            pipe.send(outcomes_of({key: pixels}, rows)[key])
+        else:
+            pipe.send(pixels)

@@ -1,9 +1,7 @@
 """Product events to the index: plan, fetch, decode, embed, write. Knows nothing of the queue."""
 
-import logging
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -14,25 +12,33 @@ from recommender.encoders.batcher import DynamicBatcher
 from recommender.errors import ImageError, RaceLost, TransientError
 from recommender.images.source import ImageSource
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
-from worker.embedding import Embedded, ImageEmbedder, Outcomes, Seconds
-from worker.plan import Event, Group, Plan, group_by_product, make_plan, reads_images
+from worker.breaker import Breakers
+from worker.embedding import Embedded, ImageEmbedder, ImageStage, Outcomes
+from worker.plan import Event, Group, ImageKey, Plan, group_by_product, make_plan, reads_images, slices
 from worker.report import Failure, Report
 
-log = logging.getLogger(__name__)
 ROUNDS = 8
 """How often the loser of a race reads and merges again before its events are queued again."""
-STAGES = ("plan", "fetch", "decode", "embed", "write")
+SLICE_BATCHES = 2
+"""Device batches that a slice's images fill: it bounds the pixels in hand, and what a shutdown waits for."""
 
 
 class Pipeline:
     """Applies batches of events. Thread-safe: every message in hand calls it from its own thread."""
 
     def __init__(
-        self, index: ProductIndex, batcher: DynamicBatcher, source: ImageSource, settings: Settings
+        self,
+        index: ProductIndex,
+        batcher: DynamicBatcher,
+        source: ImageSource,
+        settings: Settings,
+        breakers: Breakers | None = None,
     ) -> None:
         self._index = index
         self._images = ImageEmbedder(source, batcher, settings.images)
         self._dimension = batcher.encoder.spec.dimension
+        self._slice_images = SLICE_BATCHES * settings.encoder.max_batch_size
+        self._breakers = breakers or Breakers()
 
     def __enter__(self) -> Self:
         return self
@@ -44,24 +50,41 @@ class Pipeline:
         """End the threads; what is in hand is finished."""
         self._images.close()
 
-    def apply(self, events: Sequence[Event]) -> Report:
+    def apply(
+        self,
+        events: Sequence[Event],
+        *,
+        images: ImageStage | None = None,
+        may_go_on: Callable[[], bool] = lambda: True,
+    ) -> Report:
         """Bring the index up to date with these events, in their order for each product.
 
-        Blocks until all is written.
+        Works slice by slice, each written before the next is begun; what is left when `may_go_on` says no is
+        the report's `rest`. Blocks until the slices are written.
+
+        Args:
+            events: of any products.
+            images: another image stage than this process's own threads and batches.
+            may_go_on: asked between slices.
+
+        Raises:
+            EncoderLost: this process can't embed any more.
+            TransientError: the image stage failed as a whole.
         """
-        if not events:
-            return Report()
-        started = time.perf_counter()
-        batch = _Batch()
-        waiting = group_by_product(events)
-        for _ in range(ROUNDS):
-            if not waiting:
-                break
-            waiting = self._round(waiting, batch)
-        for group in waiting:
-            error = RaceLost(f"{group.id}: other writers won {ROUNDS} times")
-            batch.report.again(group.events, error)
-        _tell(events, batch, time.perf_counter() - started)
+        batch = _Batch(images or self._images)
+        for begun, groups in enumerate(slices(group_by_product(events), self._slice_images)):
+            if begun and not may_go_on():
+                batch.report.rest += [event for group in groups for event in group.events]
+                continue
+            waiting = groups
+            for _ in range(ROUNDS):
+                if not waiting:
+                    break
+                waiting = self._round(waiting, batch)
+            for group in waiting:
+                error = RaceLost(f"{group.id}: other writers won {ROUNDS} times")
+                batch.report.again(group.events, error)
+        batch.count()
         return batch.report
 
     def _round(self, groups: list[Group], batch: "_Batch") -> list[Group]:
@@ -69,10 +92,11 @@ class Pipeline:
         try:
             plans = self._plan(groups, batch)
         except TransientError as error:
+            self._breakers.failed(error)
             for group in groups:
                 batch.report.again(group.events, error)
             return []
-        self._images.embed((key for plan in plans for key in plan.images), batch.outcomes, batch.took_s)
+        self._embed([key for plan in plans for key in plan.images], batch)
         ready: list[Plan] = []
         for plan in plans:
             unavailable = next(
@@ -87,12 +111,23 @@ class Pipeline:
                 batch.settle(plan)
         return self._write(ready, batch)
 
+    def _embed(self, keys: list[ImageKey], batch: "_Batch") -> None:
+        asked = [key for key in dict.fromkeys(keys) if key not in batch.outcomes]
+        batch.images.embed(asked, batch.outcomes, batch.report.took_s)
+        for key in asked:
+            outcome = batch.outcomes[key]
+            if isinstance(outcome, TransientError):
+                self._breakers.failed(outcome)
+            else:
+                self._breakers.images.succeeded()
+
     def _plan(self, groups: list[Group], batch: "_Batch") -> list[Plan]:
         started = time.perf_counter()
         images = any(reads_images(group.events) for group in groups)
         stored = self._index.read([group.id for group in groups], vectors=images)
+        self._breakers.index.succeeded()
         plans = [make_plan(group, stored.get(group.id)) for group in groups]
-        batch.took_s["plan"] += time.perf_counter() - started
+        batch.report.took_s["plan"] += time.perf_counter() - started
         return plans
 
     def _write(self, plans: list[Plan], batch: "_Batch") -> list[Group]:
@@ -102,11 +137,13 @@ class Pipeline:
         try:
             lost = self._index.write([self._as_write(plan, batch.outcomes) for plan in plans])
         except TransientError as error:
+            self._breakers.failed(error)
             for plan in plans:
                 batch.report.again(plan.group.events, error)
             return []
         finally:
-            batch.took_s["write"] += time.perf_counter() - started
+            batch.report.took_s["write"] += time.perf_counter() - started
+        self._breakers.index.succeeded()
         for plan in plans:
             if plan.group.id not in lost:
                 batch.settle(plan)
@@ -154,12 +191,12 @@ class Pipeline:
 
 
 class _Batch:
-    """What one call of `apply` gathers, over all its rounds."""
+    """What one call of `apply` gathers, over all its slices and rounds."""
 
-    def __init__(self) -> None:
+    def __init__(self, images: ImageStage) -> None:
+        self.images = images
         self.report = Report()
         self.outcomes: Outcomes = {}
-        self.took_s: Seconds = defaultdict(float)
 
     def settle(self, plan: Plan) -> None:
         """Report a group that needs nothing more."""
@@ -171,32 +208,14 @@ class _Batch:
             if isinstance(outcome, ImageError):
                 self.report.failed.append(Failure(plan.names_images, outcome, key.uri))
 
-
-def _tell(events: Sequence[Event], batch: _Batch, seconds: float) -> None:
-    report = batch.report
-    counts = {
-        "applied": len(report.applied),
-        "stale": len(report.stale),
-        "unchanged": len(report.unchanged),
-        "retry": len(report.retry),
-    }
-    for outcome, count in counts.items():
-        metrics.EVENTS.labels(outcome).inc(count)
-    for stage, took in batch.took_s.items():
-        metrics.STAGE_SECONDS.labels(stage).observe(took)
-    embedded = sum(isinstance(outcome, Embedded) for outcome in batch.outcomes.values())
-    metrics.IMAGES_EMBEDDED.inc(embedded)
-    metrics.IMAGES_FAILED.inc(sum(isinstance(outcome, ImageError) for outcome in batch.outcomes.values()))
-    log.info(
-        "batch_applied",
-        extra={
-            "events": len(events),
-            **counts,
-            "images": len(batch.outcomes),
-            "embedded": embedded,
-            "failed_images": len(report.failed),
-            **{f"{stage}_ms": round(batch.took_s[stage] * 1000, 1) for stage in STAGES},
-            "total_ms": round(seconds * 1000, 1),
-            "trace_ids": sorted({event.trace_id for event in events if event.trace_id})[:16],
-        },
-    )
+    def count(self) -> None:
+        """Tell the metrics."""
+        report = self.report
+        report.images = len(self.outcomes)
+        report.embedded = sum(isinstance(outcome, Embedded) for outcome in self.outcomes.values())
+        for outcome in ("applied", "stale", "unchanged", "retry"):
+            metrics.EVENTS.labels(outcome).inc(len(getattr(report, outcome)))
+        for stage, took in report.took_s.items():
+            metrics.STAGE_SECONDS.labels(stage).observe(took)
+        metrics.IMAGES_EMBEDDED.inc(report.embedded)
+        metrics.IMAGES_FAILED.inc(sum(isinstance(found, ImageError) for found in self.outcomes.values()))

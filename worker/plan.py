@@ -1,6 +1,6 @@
 """What a batch of events asks for, decided from what the index holds. Pure: no I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from recommender.index.protocol import IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, ProductState, merge
 
 EMBED = "products.embed"
+_EMBED_IMAGES = 4
+"""What a repair is taken to weigh: only the index knows how many images it has."""
 
 
 class Embed(Document):
@@ -101,6 +103,27 @@ def group_by_product(events: Sequence[Event]) -> list[Group]:
     for event in events:
         groups.setdefault(event.id, []).append(event)
     return [Group(product, tuple(those)) for product, those in groups.items()]
+
+
+def slices(groups: Sequence[Group], most_images: int) -> Iterator[list[Group]]:
+    """Cut the groups, in their order, where their images may pass `most_images`; patches weigh nothing."""
+    cut: list[Group] = []
+    weight = 0
+    for group in groups:
+        images = max(_image_count(event) for event in group.events)
+        if cut and weight + images > most_images:
+            yield cut
+            cut, weight = [], 0
+        cut.append(group)
+        weight += images
+    if cut:
+        yield cut
+
+
+def _image_count(event: Event) -> int:
+    if isinstance(event, Upsert):
+        return len(event.images)
+    return _EMBED_IMAGES if isinstance(event, Embed) else 0
 
 
 def make_plan(group: Group, stored: StoredProduct | None) -> Plan:

@@ -15,6 +15,8 @@ from worker.plan import EMBED
 ATTEMPTS = "lookalike_attempts"
 FAILURES = "lookalike_failures"
 """Attempts that failed for no known reason; an outage never adds to them."""
+DELIVERIES = "lookalike_deliveries"
+"""Deliveries that ended a process; more than none belongs in quarantine."""
 FIRST_SEEN = "lookalike_first_seen"
 CURSOR = "lookalike_cursor"
 """Where the next step of a catalog job goes on: a JSON object."""

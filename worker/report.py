@@ -1,5 +1,6 @@
 """What became of a batch of events, and what is left to do about it."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,10 +27,11 @@ class Retry:
 
 @dataclass(slots=True)
 class Report:
-    """Every event of a batch is in exactly one of applied, stale, unchanged and retry.
+    """Every event of a batch is in exactly one of applied, stale, unchanged, retry and rest.
 
-    `stale` events are older than what is stored; `unchanged` ones were repeated. A failure names
-    what is missing from an event that was applied.
+    `stale` events are older than what is stored; `unchanged` ones were repeated; `rest` was not begun. A
+    failure names what is missing from an event that was applied. `took_s` is what the stages took, by name;
+    `embedded` of `images` were new.
     """
 
     applied: list[Event] = field(default_factory=list)
@@ -37,6 +39,10 @@ class Report:
     unchanged: list[Event] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     retry: list[Retry] = field(default_factory=list)
+    rest: list[Event] = field(default_factory=list)
+    took_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    images: int = 0
+    embedded: int = 0
 
     def again(self, events: Iterable[Event], error: TransientError) -> None:
         """Note that these wrote nothing and must come again."""

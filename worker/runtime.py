@@ -1,7 +1,7 @@
 """What one worker process owns: opened once before the first message, closed after the last."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from redis import Redis
@@ -9,9 +9,13 @@ from redis import Redis
 from config.settings import Settings
 from recommender.resources import Resources, open_resources
 from recommender.waiting import Stopped
+from worker.breaker import Breakers
 from worker.broker import reached_redis
+from worker.deliveries import Deliveries
+from worker.isolation import ImageProcess
 from worker.jobs.dead_letters import DeadLetters
 from worker.pipeline import Pipeline
+from worker.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,10 @@ class Runtime:
     pipeline: Pipeline
     dead_letters: DeadLetters
     redis: Redis
+    deliveries: Deliveries
+    breakers: Breakers
+    watchdog: Watchdog
+    image_process: ImageProcess
 
 
 _open: list[Runtime] = []
@@ -37,12 +45,24 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
         ShuttingDown: `stopped` said so while it waited.
     """
     with (
+        Watchdog(settings.worker.deadline_s, settings.worker.grace_s) as watchdog,
         reached_redis(settings.redis_url, stopped) as client,
         open_resources(settings, stopped=stopped) as resources,
-        Pipeline(resources.index, resources.batcher, resources.source, settings) as pipeline,
+        Breakers() as breakers,
+        Pipeline(resources.index, resources.batcher, resources.source, settings, breakers) as pipeline,
+        closing(ImageProcess(settings)) as image_process,
     ):
-        dead_letters = DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm)
-        runtime = Runtime(settings, resources, pipeline, dead_letters, client)
+        runtime = Runtime(
+            settings,
+            resources,
+            pipeline,
+            DeadLetters(client, settings.catalog),
+            client,
+            Deliveries(client, settings.redis.key_prefix or ""),
+            breakers,
+            watchdog,
+            image_process,
+        )
         _open.append(runtime)
         try:
             yield runtime

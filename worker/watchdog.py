@@ -1,4 +1,4 @@
-"""Ends the process when a message makes no progress, or the shutdown does not: a thread can't be killed.
+"""Ends the process where a message, or the shutdown, makes no progress: a thread can't be killed.
 
 What is in hand is not acknowledged, so that it comes again: in quarantine, since its body had begun.
 """
@@ -6,7 +6,6 @@ What is in hand is not acknowledged, so that it comes again: in quarantine, sinc
 import faulthandler
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from typing import Self
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
+_STDERR = 2
+"""The descriptor: `sys.stderr` may be celery's logger."""
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -86,7 +87,7 @@ class Watchdog:
         while not self._closed.wait(LOOK_EVERY_S):
             # Where one thread keeps the interpreter's lock nobody can look: then a timer of the
             # interpreter's own, which needs no lock, ends the process.
-            faulthandler.dump_traceback_later(2 * self._deadline_s, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(2 * self._deadline_s, exit=True, file=_STDERR)
             self._look(time.monotonic())
         faulthandler.cancel_dump_traceback_later()
 
@@ -94,11 +95,12 @@ class Watchdog:
         with self._lock:
             hung = sorted(w.what for w in self._watches if now - w.progress_at > self._deadline_s)
         if hung:
-            self._bite(f"no progress for {self._deadline_s:g} s", hung)
+            self.end(f"no progress for {self._deadline_s:g} s: {', '.join(hung)}")
         elif self._shutdown_at is not None and now - self._shutdown_at > self._grace_s:
-            self._bite(f"not ended {self._grace_s:g} s after it was told to", [])
+            self.end(f"not ended {self._grace_s:g} s after it was told to")
 
-    def _bite(self, why: str, messages: list[str]) -> None:
-        log.critical("process_ended_by_watchdog", extra={"why": why, "messages": messages})
-        faulthandler.dump_traceback(file=sys.__stderr__)
+    def end(self, why: str) -> None:
+        """End the process now."""
+        log.critical("process_ended", extra={"why": why})
+        faulthandler.dump_traceback(file=_STDERR)
         self._end(EXIT_CODE)
