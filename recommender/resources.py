@@ -15,7 +15,7 @@ from recommender.images.source import ImageSource
 from recommender.index.open import open_engine, open_serving_index
 from recommender.index.protocol import IndexEngine, ProductIndex
 from recommender.similar import Recommender
-from recommender.waiting import Stopped, wait_for
+from recommender.waiting import Stopped, wait_for, without_password
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -64,7 +64,8 @@ def open_resources(
     """
 
     def reached(attempt: Callable[[], T]) -> T:
-        return attempt() if stopped is None else wait_for("index", settings.index_url, attempt, stopped)
+        where = without_password(settings.index_url)
+        return attempt() if stopped is None else wait_for("index", where, attempt, stopped)
 
     stack: ExitStack[None] = ExitStack()
     with stack:

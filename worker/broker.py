@@ -35,18 +35,27 @@ def broker_errors() -> Iterator[None]:
         raise BrokerUnavailable(f"Redis: {error}") from error
 
 
-@contextmanager
-def reached_redis(url: str, stopped: Stopped) -> Iterator["redis.Redis"]:
-    """A client, opened once Redis answers and has read its append-only file. Blocks.
+def wait_for_redis(client: "redis.Redis", url: str, stopped: Stopped) -> None:
+    """Return once Redis answers, its append-only file read. Blocks.
 
     Raises:
-        ShuttingDown: `stopped` said so while it waited.
+        ShuttingDown: `stopped` said so.
     """
 
     def attempt() -> None:
         with broker_errors():
             client.ping()
 
+    wait_for("redis", without_password(url), attempt, stopped)
+
+
+@contextmanager
+def reached_redis(url: str, stopped: Stopped) -> Iterator["redis.Redis"]:
+    """A client, opened once Redis answers. Blocks.
+
+    Raises:
+        ShuttingDown: `stopped` said so while it waited.
+    """
     with open_redis(url) as client:
-        wait_for("redis", without_password(url), attempt, stopped)
+        wait_for_redis(client, url, stopped)
         yield client

@@ -19,11 +19,18 @@ from celery import Celery
 from config.logging import configure_logging
 from config.settings import ConfigurationError, Settings, load_settings
 from recommender import metrics
-from recommender.errors import BrokerUnavailable, InvalidEvent, TransientError
+from recommender.errors import (
+    BrokerUnavailable,
+    InvalidEvent,
+    ShuttingDown,
+    StartupError,
+    TransientError,
+)
 from recommender.events import CATALOG_JOBS, EVENT_TYPES
-from worker.broker import broker_errors, open_redis
+from worker.broker import broker_errors, open_redis, wait_for_redis
 from worker.celery import app as celery_app
 from worker.jobs.dead_letters import DeadLetter, DeadLetters
+from worker.metrics_server import metrics_served
 from worker.publish import event_message, publish
 
 log = logging.getLogger(__name__)
@@ -33,7 +40,23 @@ BLOCK_MS = 1000
 CLAIM_IDLE_MS = 60_000
 MAX_DELIVERIES = 5
 UPKEEP_S = 30
+FORGET_IDLE_MS = 24 * 3600 * 1000
 MAX_PAUSE_S = 15
+
+# KEYS: stream. ARGV: group, idle (ms), this consumer. Answers the names of those removed.
+# One step, since removing a consumer that was given something meanwhile would lose that.
+FORGET = """
+local removed = {}
+for _, found in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #found, 2 do consumer[found[i]] = found[i + 1] end
+  if consumer.pending == 0 and consumer.idle > tonumber(ARGV[2]) and consumer.name ~= ARGV[3] then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+    removed[#removed + 1] = consumer.name
+  end
+end
+return removed
+"""
 
 Entry = tuple[str, dict[str, str] | None]
 """An id and its fields; None for one that was deleted before it was acknowledged."""
@@ -44,14 +67,24 @@ class StreamConsumer:
 
     def __init__(self, app: Celery, settings: Settings) -> None:
         self._app = app
-        self._client = open_redis(settings.redis_url)
+        self._url = settings.redis_url
         self._stream = f"{settings.catalog}:events"
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._dead_letters = DeadLetters(self._client, settings.catalog, settings.worker.dead_letters_alarm)
+        self._client = open_redis(self._url)
+        self._dead_letters = DeadLetters(self._client, settings.catalog)
         self._stopping = Event()
 
     def run(self) -> None:
         """Forward until `stop`; while Redis is away, try again after growing pauses."""
+        with self._client:
+            try:
+                wait_for_redis(self._client, self._url, self._stopping.wait)
+            except ShuttingDown:
+                return
+            log.info("stream_consuming", extra={"stream": self._stream, "consumer": self._name})
+            self._run()
+
+    def _run(self) -> None:
         pause_s = 0.5
         while not self._stopping.is_set():
             try:
@@ -63,7 +96,6 @@ class StreamConsumer:
                 pause_s = min(pause_s * 2, MAX_PAUSE_S)
             else:
                 pause_s = 0.5
-        self._client.close()
 
     def stop(self) -> None:
         """End after the entries in hand."""
@@ -76,12 +108,13 @@ class StreamConsumer:
         """
         self._create_group()
         while mine := self._read("0", count=1):  # one by one, so that one that ends us counts alone
-            self._forward_again(mine[0], self._deliveries(mine[0][0], mine[0][0]))
+            self._forward_again(mine[0], self._deliveries(mine[0][0]))
         upkeep_at = 0.0
         while not self._stopping.is_set():
             if time.monotonic() >= upkeep_at:
                 self._take_over()
                 self._trim()
+                self._forget_the_dead()
                 upkeep_at = time.monotonic() + UPKEEP_S
             try:
                 for entry in self._read(">", count=COUNT):
@@ -108,26 +141,28 @@ class StreamConsumer:
         return [entry for _, entries in found or [] for entry in entries]
 
     def _take_over(self) -> None:
-        """Forward what a consumer that is gone was given."""
-        cursor = "0-0"
+        """Forward what a consumer that is gone was given: one by one, so that each counts alone."""
+        start = "-"
         while not self._stopping.is_set():
-            deliveries = self._deliveries("-", "+", idle=CLAIM_IDLE_MS)
-            claimed: Any = self._client.xautoclaim(
-                self._stream, GROUP, self._name, CLAIM_IDLE_MS, start_id=cursor, count=COUNT
-            )
-            cursor, entries = claimed[0], claimed[1]
-            for entry in entries:
-                self._forward_again(entry, deliveries)
-            if cursor == "0-0":
+            idle = self._pending(start, "+", COUNT, idle=CLAIM_IDLE_MS)
+            for identity, deliveries in idle:
+                claimed: Any = self._client.xclaim(self._stream, GROUP, self._name, CLAIM_IDLE_MS, [identity])
+                if claimed:  # else another consumer was faster
+                    self._forward_again((identity, claimed[0][1]), deliveries + 1)
+            if len(idle) < COUNT:
                 return
+            start = f"({idle[-1][0]}"
 
-    def _deliveries(self, first: str, last: str, idle: int | None = None) -> dict[str, int]:
-        """How often each pending entry was delivered."""
-        pending: Any = self._client.xpending_range(self._stream, GROUP, first, last, COUNT, idle=idle)
-        return {item["message_id"]: item["times_delivered"] for item in pending}
+    def _deliveries(self, identity: str) -> int:
+        """How often a pending entry was delivered."""
+        return sum(times for _, times in self._pending(identity, identity, 1))
 
-    def _forward_again(self, entry: Entry, deliveries: dict[str, int]) -> None:
-        times = deliveries.get(entry[0], 0)
+    def _pending(self, first: str, last: str, count: int, idle: int | None = None) -> list[tuple[str, int]]:
+        """Pending entries of all consumers, oldest first, with the number of their deliveries."""
+        found: Any = self._client.xpending_range(self._stream, GROUP, first, last, count, idle=idle)
+        return [(item["message_id"], item["times_delivered"]) for item in found]
+
+    def _forward_again(self, entry: Entry, times: int) -> None:
         if times > MAX_DELIVERIES:
             self._bury(entry, InvalidEvent("", f"delivered {times} times and never finished"))
         else:
@@ -167,6 +202,12 @@ class StreamConsumer:
         if done:
             self._client.xtrim(self._stream, minid="{}-{}".format(*min(done)), approximate=False)
 
+    def _forget_the_dead(self) -> None:
+        """Remove consumers that are gone; every process makes one, and nothing else removes it."""
+        removed: Any = self._client.eval(FORGET, 1, self._stream, GROUP, FORGET_IDLE_MS, self._name)
+        if removed:
+            log.info("stream_consumers_forgotten", extra={"consumers": removed})
+
 
 def parse_entry(fields: dict[str, str]) -> tuple[str, Any]:
     """The type and the data of a stream entry.
@@ -193,14 +234,15 @@ def main() -> int:
     """Run one consumer until SIGTERM or SIGINT."""
     try:
         settings = load_settings()
+        configure_logging(settings.log)
         consumer = StreamConsumer(celery_app, settings)
-    except ConfigurationError as error:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: consumer.stop())
+        with metrics_served(settings):
+            consumer.run()
+    except (ConfigurationError, StartupError) as error:
         sys.stderr.write(f"lookalike: {error}\n")
         return 1
-    configure_logging(settings.log)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: consumer.stop())
-    consumer.run()
     return 0
 
 

@@ -222,14 +222,14 @@ class Points(q.PointsServicer):
 
 
 @contextmanager
-def qdrant_server(folder: Path) -> Iterator[tuple[int, QdrantState]]:
-    """Serve an empty Qdrant on a free port of loopback."""
+def qdrant_server(folder: Path, port: int = 0) -> Iterator[tuple[int, QdrantState]]:
+    """Serve an empty Qdrant on this port of loopback, or a free one."""
     state = QdrantState(folder)
     server = grpc.server(ThreadPoolExecutor(8, thread_name_prefix="qdrant"))
     q.add_QdrantServicer_to_server(Health(state), server)
     q.add_CollectionsServicer_to_server(Collections(state), server)
     q.add_PointsServicer_to_server(Points(state), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
         yield port, state

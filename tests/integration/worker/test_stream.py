@@ -139,13 +139,65 @@ def test_what_a_dead_consumer_held_is_taken_over(
     client.xadd(STREAM, {"type": "products.upsert", "data": '{"id": "poison"}'})
     held, poison = (entry for entry, _ in client.xrange(STREAM))
     client.xreadgroup(GROUP, "dead", {STREAM: ">"})
-    client.xclaim(STREAM, GROUP, "dead", 0, [poison], retrycount=6)
+    client.xclaim(STREAM, GROUP, "dead", 0, [poison], retrycount=5)
     assert held
     running()
     wait_for("the poison is a dead letter", lambda: client.xlen("lookalike:dead-letters") == 1)
     wait_for("the other is forwarded", lambda: client.llen("products") == 1)
     assert forwarded(client, "products")[0][1] == [[{"id": "held"}]]
     assert "6 times" in client.xrange("lookalike:dead-letters")[0][1]["message"]
+
+
+def test_what_ends_a_consumer_is_not_held_against_its_neighbours(
+    client: Any, make_settings: Any, redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.stream.CLAIM_IDLE_MS", 0)
+    client.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+    for _ in range(3):
+        client.xadd(STREAM, {"type": "products.upsert", "data": "[]"})
+    client.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    consumer = StreamConsumer(Celery(set_as_current=False), make_settings(redis={"url": redis_server.url}))
+
+    def ends(*_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr("worker.stream.publish", ends)
+    with pytest.raises(SystemExit):
+        consumer._take_over()
+    assert [times for _, times in consumer._pending("-", "+", 10)] == [2, 1, 1]
+
+
+def test_an_entry_that_was_deleted_while_it_was_pending_stops_nothing(
+    client: Any, running: Any, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.stream.CLAIM_IDLE_MS", 0)
+    client.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+    deleted = client.xadd(STREAM, {"type": "products.upsert", "data": "[]"})
+    client.xadd(STREAM, {"type": "products.upsert", "data": "[]"})
+    client.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    client.xdel(STREAM, deleted)
+    running()
+    wait_for("the other is forwarded", lambda: client.llen("products") == 1)
+    wait_for("nothing is pending", lambda: client.xpending(STREAM, GROUP)["pending"] == 0)
+
+
+def test_consumers_that_are_gone_are_forgotten_unless_they_hold_something(
+    client: Any, make_settings: Any, redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.stream.FORGET_IDLE_MS", -1)
+    client.xgroup_create(STREAM, GROUP, "0", mkstream=True)
+    client.xadd(STREAM, {"type": "products.upsert", "data": "[]"})
+    client.xreadgroup(GROUP, "holding", {STREAM: ">"})
+    client.xgroup_createconsumer(STREAM, GROUP, "gone")
+    consumer = StreamConsumer(Celery(set_as_current=False), make_settings(redis={"url": redis_server.url}))
+    client.xgroup_createconsumer(STREAM, GROUP, consumer._name)
+    consumer._forget_the_dead()
+    names = {found["name"] for found in client.xinfo_consumers(STREAM, GROUP)}
+    assert names == {"holding", consumer._name}
+    monkeypatch.setattr("worker.stream.FORGET_IDLE_MS", 60_000)
+    client.xack(STREAM, GROUP, *[entry for entry, _ in client.xrange(STREAM)])
+    consumer._forget_the_dead()
+    assert len(client.xinfo_consumers(STREAM, GROUP)) == 2
 
 
 def test_a_lost_group_is_made_again_and_redis_may_restart(
