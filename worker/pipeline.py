@@ -73,7 +73,7 @@ class Pipeline:
         """
         batch = _Batch(images or self._images)
         for begun, groups in enumerate(slices(group_by_product(events), self._slice_images)):
-            if begun and not may_go_on():
+            if batch.report.rest or (begun and not may_go_on()):
                 batch.report.rest += [event for group in groups for event in group.events]
                 continue
             waiting = groups

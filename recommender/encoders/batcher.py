@@ -21,7 +21,7 @@ from torch import Tensor
 
 from recommender import metrics
 from recommender.encoders.protocol import Embeddings, Encoder
-from recommender.errors import ShuttingDown, TransientError
+from recommender.errors import EncoderLost, ShuttingDown, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,10 @@ class DynamicBatcher:
     """Merges what threads ask into batches. Thread-safe; owns one thread, from construction to `close`.
 
     Urgent inputs (a shopper is waiting) go before all others and have a queue of their own.
-    A batch that fails is tried again input by input, so that a caller fails by its own inputs alone.
-    When the thread dies, or the encoder answers nothing for `stall_s`, every waiter and every later
-    caller gets a `TransientError` that says why: the process should be restarted.
+    A batch that fails is tried again input by input, so that a caller fails by its own inputs alone; one that
+    the device has no memory for is halved, and so are all after it.
+    When the device's context is lost, the thread dies, or the encoder answers nothing for `stall_s`, every
+    waiter and every later caller gets an `EncoderLost` that says why: the process must end.
     """
 
     def __init__(self, encoder: Encoder, max_batch_size: int, *, stall_s: float = _STALL_S) -> None:
@@ -107,7 +108,8 @@ class DynamicBatcher:
         Raises:
             ValueError: an image has another shape or type; nothing was queued.
             ShuttingDown: the batcher is closing.
-            TransientError: the encoder's thread died or hangs.
+            EncoderLost: the encoder's thread died or hangs.
+            TransientError: the device has no memory for a single image.
             Exception: what the encoder raised for one of these images.
         """
         side = self.encoder.spec.preprocessing.input_px
@@ -124,7 +126,7 @@ class DynamicBatcher:
         Raises:
             TextNotSupported: the encoder has no text tower.
             ShuttingDown: the batcher is closing.
-            TransientError: the encoder's thread died or hangs.
+            EncoderLost: the encoder's thread died or hangs.
         """
         return self._embed("text", texts, urgent=True)
 
@@ -185,9 +187,9 @@ class DynamicBatcher:
     def _raise_if_silent(self, call: _Call) -> None:
         """Raise where no answer will come: the last resort, since a stop settles every call."""
         if not call.is_over and not self._thread.is_alive():
-            raise TransientError("the encoder's thread is gone: restart this process")
+            raise EncoderLost("the encoder's thread is gone: restart this process")
         if self._is_stalled():
-            raise TransientError(f"the encoder has answered nothing for {self._stall_s:.0f} s")
+            raise EncoderLost(f"the encoder has answered nothing for {self._stall_s:.0f} s")
 
     def _is_stalled(self) -> bool:
         since = self._encoding_since
@@ -229,6 +231,8 @@ class DynamicBatcher:
         """Encode a batch and hand out its rows; where it fails, each input again on its own."""
         try:
             rows = self._encode(batch)
+        except torch.OutOfMemoryError as error:
+            self._answer_halves(batch, error)
         except Exception as error:
             if isinstance(error, torch.AcceleratorError):  # the device's context is lost, and stays so
                 raise
@@ -244,6 +248,19 @@ class DynamicBatcher:
             with self._lock:
                 for item, row in zip(batch, rows, strict=True):
                     item.call.deliver(item.row, row)
+
+    def _answer_halves(self, batch: list[_Item], error: torch.OutOfMemoryError) -> None:
+        """Encode half of a batch at a time, since the device has no memory for all of it."""
+        half = len(batch) // 2
+        log.warning("encoder_out_of_memory", extra={"size": len(batch), "error": str(error)})
+        torch.cuda.empty_cache()  # what is cached in blocks of other sizes
+        if half == 0:
+            with self._lock:
+                batch[0].call.fail(TransientError(f"the device has no memory for one input: {error}"))
+            return
+        self._max_batch_size = min(self._max_batch_size, half)
+        self._answer(batch[:half])
+        self._answer(batch[half:])
 
     def _encode(self, batch: list[_Item]) -> Embeddings:
         kind = batch[0].kind
@@ -284,7 +301,7 @@ class DynamicBatcher:
         metrics.ENCODE_QUEUE_DEPTH.labels("ordinary").set(len(self._ordinary))
 
 
-def _dead(death: BaseException) -> TransientError:
-    error = TransientError(f"the encoder's thread died of {death!r}: restart this process")
+def _dead(death: BaseException) -> EncoderLost:
+    error = EncoderLost(f"the encoder's thread died of {death!r}: restart this process")
     error.__cause__ = death
     return error

@@ -1,6 +1,5 @@
 """The pipeline on the real index, S3 over HTTP and a real encoder of random weights."""
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from recommender.errors import ImageNotFound, ImageStoreUnavailable
 from recommender.events import parse_product_event
 from recommender.images.source import ImageSource
 from recommender.resources import open_resources
+from worker.breaker import FAILURES_IN_A_ROW, Breakers
 from worker.pipeline import Pipeline
 from worker.plan import Embed
 
@@ -34,17 +34,6 @@ def pipeline(resources: Any, make_settings: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def line(caplog: pytest.LogCaptureFixture) -> Any:
-    """The fields of the last batch's log line."""
-    caplog.set_level(logging.INFO, "worker.pipeline")
-
-    def last() -> Any:
-        return [record for record in caplog.records if record.message == "batch_applied"][-1]
-
-    return last
-
-
-@pytest.fixture
 def upsert(document: Callable[..., dict[str, Any]]) -> Any:
     def make(identity: str, *images: Any, **fields: Any) -> Any:
         return parse_product_event("products.upsert", document(identity, *images, **fields))
@@ -61,12 +50,12 @@ def delete(identity: str, version: int) -> Any:
 
 
 def test_rows_are_those_of_the_images_in_order(
-    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
 ) -> None:
     front, back = (s3.put(f"{n}.jpg", photo(n)) for n in range(2))
     report = pipeline.apply([upsert("a", front, back), upsert("b", back), upsert("c", back, front)])
     assert len(report.applied) == 3
-    assert line().embedded == 2  # shared images are fetched and embedded once
+    assert report.embedded == 2  # shared images are fetched and embedded once
     stored = resources.index.read(["a", "b", "c"], vectors=True)
     assert [image.uri for image in stored["a"].images] == [front, back]
     assert [image.row for image in stored["a"].images] == [0, 1]
@@ -76,41 +65,38 @@ def test_rows_are_those_of_the_images_in_order(
 
 
 def test_only_what_changed_is_embedded_again(
-    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
 ) -> None:
     front, back = (s3.put(f"{n}.jpg", photo(n)) for n in range(2))
     pipeline.apply([upsert("a", front, back)])
     before = resources.index.read(["a"], vectors=True)["a"].vectors
 
-    pipeline.apply([upsert("a", front, back, version=2, title="new")])
-    assert (line().images, line().embedded) == (2, 0)
+    report = pipeline.apply([upsert("a", front, back, version=2, title="new")])
+    assert (report.images, report.embedded) == (2, 0)
 
-    pipeline.apply([upsert("a", back, front, version=3)])
-    assert line().embedded == 0
+    assert pipeline.apply([upsert("a", back, front, version=3)]).embedded == 0
     swapped = resources.index.read(["a"], vectors=True)["a"]
     assert [(image.uri, image.row) for image in swapped.images] == [(back, 1), (front, 0)]
 
     s3.put("1.jpg", photo(5))
-    pipeline.apply([upsert("a", front, back, version=4)])
-    assert line().embedded == 1
+    assert pipeline.apply([upsert("a", front, back, version=4)]).embedded == 1
     after = resources.index.read(["a"], vectors=True)["a"].vectors
     np.testing.assert_allclose(after[0], before[0], atol=1e-6)
     assert not np.allclose(after[1], before[1], atol=1e-3)
 
-    pipeline.apply([upsert("a", back, version=5)])
-    assert line().embedded == 0
+    assert pipeline.apply([upsert("a", back, version=5)]).embedded == 0
     alone = resources.index.read(["a"], vectors=True)["a"]
     np.testing.assert_allclose(alone.vectors, after[1:], atol=1e-6)
     assert [(image.uri, image.row) for image in alone.images] == [(back, 0)]
 
 
 def test_patches_and_deletes_touch_no_image(
-    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
 ) -> None:
     uri = s3.put("a.jpg", photo(1))
     pipeline.apply([upsert("a", uri), upsert("b", uri)])
     report = pipeline.apply([patch("a", 2, price=5.0), delete("b", 2), patch("stub", 2, title="t")])
-    assert (len(report.applied), line().images, line().fetch_ms, line().embed_ms) == (3, 0, 0, 0)
+    assert (len(report.applied), report.images, report.took_s.keys()) == (3, 0, {"plan", "write"})
     stored = resources.index.read(["a", "b", "stub"], vectors=True)
     assert stored["a"].state.product.price == 5.0
     assert len(stored["a"].vectors) == 1
@@ -135,7 +121,7 @@ def test_events_of_one_product_in_one_batch_fold_in_order(
 
 
 def test_an_image_that_fails_for_good_costs_only_itself(
-    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
 ) -> None:
     good, bad, text = s3.put("a.jpg", photo(1)), f"s3://{s3.bucket}/none.jpg", s3.put("b.jpg", b"text")
     event = upsert("a", bad, good, text, title="t")
@@ -154,7 +140,7 @@ def test_an_image_that_fails_for_good_costs_only_itself(
     assert len(stored["none"].vectors) == 0
 
     again = pipeline.apply([event])
-    assert (again.applied, again.unchanged, line().embedded) == ([], [event], 0)
+    assert (again.applied, again.unchanged, again.embedded) == ([], [event], 0)
     assert [failure.image for failure in again.failed] == [bad, text]
     same = resources.index.read(["a"], vectors=True)["a"]
     assert same.images == stored["a"].images
@@ -163,12 +149,11 @@ def test_an_image_that_fails_for_good_costs_only_itself(
     s3.put("none.jpg", photo(2))
     s3.put("b.jpg", photo(3))
     healed = pipeline.apply([event])
-    assert (healed.unchanged, healed.failed, line().embedded) == ([event], [], 2)
+    assert (healed.unchanged, healed.failed, healed.embedded) == ([event], [], 2)
     after = resources.index.read(["a"], vectors=True)["a"]
     assert [image.row for image in after.images] == [0, 1, 2]
     np.testing.assert_allclose(after.vectors[1], stored["a"].vectors[0], atol=1e-6)
-    pipeline.apply([event])
-    assert line().images == 0
+    assert pipeline.apply([event]).images == 0
 
 
 def test_a_passing_failure_writes_nothing_and_comes_again(
@@ -221,9 +206,31 @@ def test_embedding_again_fetches_everything_and_takes_nothing_away(
     assert after.images[0].error is not None
 
 
-def test_trace_ids_reach_the_log(
-    pipeline: Pipeline, upsert: Any, s3: Any, photo: Callable[[int], bytes], line: Any
+def test_what_is_left_when_time_is_up_is_begun_by_nobody(
+    make_settings: Any, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
 ) -> None:
-    uri = s3.put("a.jpg", photo(1))
-    pipeline.apply([upsert("a", uri, trace_id="t-1"), upsert("b", uri, trace_id="t-2"), upsert("c", uri)])
-    assert line().trace_ids == ["t-1", "t-2"]
+    uris = [s3.put(f"{n}.jpg", photo(n)) for n in range(3)]
+    answers = iter([True, False])
+    small = make_settings(encoder={"max_batch_size": 1})
+    with Pipeline(resources.index, resources.batcher, resources.source, small) as slow:
+        events = [upsert(str(n), uris[n % 3]) for n in range(9)]
+        report = slow.apply(events, may_go_on=lambda: next(answers))
+    assert [event.id for event in report.applied] == list("0123")
+    assert [event.id for event in report.rest] == list("45678")
+    assert resources.index.read([event.id for event in report.rest]) == {}
+
+
+def test_only_the_dependency_that_fails_has_its_breaker_opened(
+    make_settings: Any, resources: Any, upsert: Any, s3: Any
+) -> None:
+    settings = make_settings(s3={"endpoint_url": "http://127.0.0.1:1", "buckets": (s3.bucket,)})
+    source = ImageSource(settings.s3, settings.images)
+    breakers = Breakers()
+    uris = [f"s3://{s3.bucket}/{n}.jpg" for n in range(FAILURES_IN_A_ROW)]
+    with Pipeline(resources.index, resources.batcher, source, settings, breakers) as pipeline:
+        report = pipeline.apply([upsert("a", *uris)])
+        assert len(report.retry) == 1
+        assert (breakers.images.lets_through, breakers.index.lets_through) == (False, True)
+        pipeline.apply([patch("b", 1, title="no image")])
+        assert not breakers.images.lets_through
+    source.close()

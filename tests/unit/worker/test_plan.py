@@ -5,7 +5,7 @@ import pytest
 from recommender.events import parse_product_event
 from recommender.index.protocol import IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, merge
-from worker.plan import Embed, Event, ImageKey, group_by_product, make_plan, reads_images
+from worker.plan import Embed, Event, ImageKey, group_by_product, make_plan, reads_images, slices
 
 FRONT, BACK = "s3://b/front.jpg", "s3://b/back.jpg"
 
@@ -42,6 +42,17 @@ FAILED = IndexedImage(FRONT, error="not found")
 def test_events_are_grouped_in_order() -> None:
     groups = group_by_product([upsert(1), upsert(1, identity="b"), patch(2)])
     assert [(group.id, len(group.events)) for group in groups] == [("a", 2), ("b", 1)]
+
+
+def test_slices_are_cut_between_products_where_their_images_are_too_many() -> None:
+    events = [upsert(1, FRONT, BACK, identity=identity) for identity in "abcd"] + [patch(2)]
+    cut = list(slices(group_by_product(events), 4))
+    assert [[group.id for group in groups] for groups in cut] == [["a", "b"], ["c", "d"]]
+    assert [len(groups) for groups in slices(group_by_product(events), 1)] == [1, 1, 1, 1]
+    assert [len(groups) for groups in slices(group_by_product([patch(2), delete(3)]), 1)] == [1]
+    repairs = group_by_product([Embed(id=str(n)) for n in range(256)])
+    assert sum(len(groups) for groups in slices(repairs, 64)) == 256
+    assert list(slices([], 4)) == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch import Tensor
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.protocol import Embeddings, EncoderSpec
 from recommender.encoders.registry import spec_of
-from recommender.errors import ShuttingDown, TransientError
+from recommender.errors import EncoderLost, ShuttingDown, TransientError
 
 SIDE, DIMENSION, LIMIT_S = 2, 3, 20
 _COMPACT = spec_of("compact")
@@ -270,20 +270,59 @@ def test_the_threads_death_reaches_every_waiter_and_later_callers(
     wait_until(lambda: len(batcher._ordinary) == 16)
     encoder.gate.set()
     for future in futures:
-        with pytest.raises(TransientError, match=type(death).__name__) as raised:
+        with pytest.raises(EncoderLost, match=type(death).__name__) as raised:
             answer(future)
         assert raised.value.__cause__ is death
     assert not batcher.is_alive
-    with pytest.raises(TransientError, match="restart this process"):
+    with pytest.raises(EncoderLost, match="restart this process"):
         batcher.embed_images([image(1)])
     assert encoder.batches == [[0]]
+
+
+@dataclass
+class SmallEncoder(GatedEncoder):
+    """Has memory for so many images at a time."""
+
+    room: int = 3
+
+    def encode_images(self, pixels: Tensor) -> Embeddings:
+        rows = super().encode_images(pixels)
+        if len(pixels) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return rows
+
+
+def test_a_batch_that_the_device_has_no_memory_for_is_halved_and_so_are_those_after_it() -> None:
+    encoder = SmallEncoder()
+    encoder.gate.set()
+    batcher = DynamicBatcher(encoder, max_batch_size=8)
+    rows = batcher.embed_images([image(value) for value in range(8)])
+    np.testing.assert_array_equal(rows, rows_of(*range(8)))
+    sizes = [len(batch) for batch in encoder.batches]
+    assert max(sizes) > 3
+    assert sum(size for size in sizes if size <= 3) == 8
+    encoder.batches.clear()
+    np.testing.assert_array_equal(batcher.embed_images([image(5)] * 9), rows_of(*[5] * 9))
+    assert max(len(batch) for batch in encoder.batches) <= 3
+    batcher.close()
+
+
+def test_an_image_that_the_device_has_no_memory_for_at_all_may_come_again() -> None:
+    encoder = SmallEncoder(room=0)
+    encoder.gate.set()
+    batcher = DynamicBatcher(encoder, max_batch_size=4)
+    with pytest.raises(TransientError, match="no memory for one input"):
+        batcher.embed_images([image(1), image(2)])
+    encoder.room = 1
+    np.testing.assert_array_equal(batcher.embed_images([image(1)]), rows_of(1))
+    batcher.close()
 
 
 def test_an_encoder_that_hangs_is_given_up_on(encoder: GatedEncoder, callers: ThreadPoolExecutor) -> None:
     batcher = DynamicBatcher(encoder, max_batch_size=4, stall_s=0.01)
     futures = [callers.submit(batcher.embed_images, [image(value)]) for value in (1, 2)]
     for future in futures:
-        with pytest.raises(TransientError, match="answered nothing"):
+        with pytest.raises(EncoderLost, match="answered nothing"):
             answer(future)
     assert not batcher.is_alive
     encoder.gate.set()
