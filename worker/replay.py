@@ -1,35 +1,77 @@
-"""A dead letter as the message that tries it again."""
+"""Dead letters as the messages that try them again."""
 
-import base64
-import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from kombu.exceptions import KombuError
-from kombu.serialization import loads
+from celery import Celery
 
 from recommender.errors import InvalidEvent
-from recommender.events import EVENT_TYPES
-from worker.celery import QUARANTINE, QUEUES, ROUTES
-from worker.jobs.dead_letters import DeadLetter
-from worker.plan import EMBED
-from worker.publish import Message, event_message
+from worker.celery import BULK, CATALOG, QUARANTINE, QUEUES, ROUTES
+from worker.envelope import is_envelope, read_arguments
+from worker.jobs.dead_letters import PAGE, DeadLetter, DeadLetters
+from worker.publish import ATTEMPTS, FIRST_SEEN, Message, event_message, publish
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What became of some letters, by id; `refused` says why."""
+
+    published: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def replay(app: Celery, dead_letters: DeadLetters, chosen: Iterable[DeadLetter]) -> Iterator[Replayed]:
+    """Publish letters again, page by page; a page is removed once the broker has its messages.
+
+    Ended in between, what it published is replayed once more by the next one, which changes nothing in
+    the index: versions decide.
+
+    Raises:
+        BrokerUnavailable: the page in hand may be published in part, and is kept.
+    """
+    letters = iter(chosen)
+    while page := list(islice(letters, PAGE)):
+        done = Replayed()
+        for letter in page:
+            try:
+                message = replay_message(letter)
+            except InvalidEvent as error:
+                done.refused[letter.id] = str(error)
+                continue
+            publish(app, message)
+            done.published.append(letter.id)
+        dead_letters.drop(done.published)
+        yield done
 
 
 def replay_message(letter: DeadLetter) -> Message:
-    """The message of the document that a letter holds, or of the whole message.
+    """The message of the document that a letter holds, or of the whole message; it counts on.
 
     Raises:
-        InvalidEvent: it holds neither.
+        InvalidEvent: it holds neither, or not as it came.
     """
-    try:
-        document = json.loads(letter.document)
-    except (ValueError, RecursionError):
-        document = None
-    if isinstance(document, dict) and {"headers", "body", "properties"} <= document.keys():
-        return _of_envelope(document)
-    if letter.type not in (*EVENT_TYPES, EMBED) or not isinstance(document, dict):
-        raise InvalidEvent("", "it holds no document of a known type, and no message")
-    return event_message(letter.type, document)
+    if "\ufffd" in letter.document:
+        raise InvalidEvent("", "it holds bytes that are no UTF-8")
+    document = letter.parsed()
+    if is_envelope(document):
+        message = _of_envelope(document)
+    elif letter.type not in ROUTES:
+        raise InvalidEvent("", f"no task is called {letter.type!r}")
+    elif isinstance(document, dict):
+        message = event_message(letter.type, document, _queue(letter.type))
+    elif isinstance(document, list) and len(document) == 3:
+        args, kwargs = read_arguments(document)
+        message = Message(letter.type, args, kwargs, _queue(letter.type))
+    else:
+        raise InvalidEvent("", "it holds no document and no message")
+    return replace(message, headers={ATTEMPTS: letter.attempts, FIRST_SEEN: letter.first_seen})
+
+
+def _queue(event_type: str) -> str:
+    """Replays never delay what a shop publishes meanwhile."""
+    return BULK if ROUTES[event_type] != CATALOG else CATALOG
 
 
 def _of_envelope(envelope: dict[str, Any]) -> Message:
@@ -42,7 +84,7 @@ def _of_envelope(envelope: dict[str, Any]) -> Message:
         raise InvalidEvent("headers.task", f"no task is called {task!r}")
     info = properties.get("delivery_info")
     queue = info.get("routing_key") if isinstance(info, dict) else None
-    args, kwargs = _arguments(envelope, properties.get("body_encoding"))
+    args, kwargs = read_arguments(envelope)
     return Message(
         task,
         args,
@@ -50,22 +92,3 @@ def _of_envelope(envelope: dict[str, Any]) -> Message:
         queue=queue if queue in QUEUES and queue != QUARANTINE else None,
         id=identity if isinstance(identity, str) else None,
     )
-
-
-def _arguments(envelope: dict[str, Any], body_encoding: Any) -> tuple[list[Any], dict[str, Any]]:
-    body = envelope["body"]
-    try:
-        raw = base64.b64decode(body, validate=True) if body_encoding == "base64" else body
-        payload = loads(
-            raw, envelope.get("content-type"), envelope.get("content-encoding"), accept={"application/json"}
-        )
-    except (KombuError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InvalidEvent("body", f"not JSON: {error}") from error
-    if (
-        not isinstance(payload, list)
-        or len(payload) != 3
-        or not isinstance(payload[0], list)
-        or not isinstance(payload[1], dict)
-    ):
-        raise InvalidEvent("body", "expected [args, kwargs, embed]")
-    return payload[0], payload[1]

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -93,6 +94,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _time_of(entry: str) -> str:
+    milliseconds = int(entry.partition("-")[0])
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
 def stream_name(catalog: str) -> str:
     """The Redis key of a catalog's dead letters."""
     return f"{catalog}:dead-letters"
@@ -133,19 +146,23 @@ class DeadLetter:
 
     @classmethod
     def read(cls, entry: str, fields: dict[str, str]) -> "DeadLetter":
-        """A letter as the stream holds it; a field that is missing is empty."""
+        """A letter as the stream holds it; a field that is missing is empty, a time that of the entry."""
         known = {name: fields.get(name, "") for name in cls.__slots__ if name not in {"id", "attempts"}}
+        for name in ("first_seen", "last_seen"):
+            known[name] = known[name] if _is_time(known[name]) else _time_of(entry)
         attempts = fields.get("attempts", "1")
         return cls(**known, attempts=int(attempts) if attempts.isdecimal() else 1, id=entry)
 
     @property
     def cause(self) -> str:
         """The same for two letters of the same document, image and reason; a trace id makes no difference."""
-        document = self.parsed()
+        document, text = self.parsed(), self.document
         if isinstance(document, dict):
-            document = {name: value for name, value in document.items() if name != "trace_id"}
-        parts = [self.type, self.document if document is None else document, self.image, self.reason]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+            document.pop("trace_id", None)
+            with suppress(RecursionError):  # else the text as it came says it as well
+                text = json.dumps(document, sort_keys=True)
+        parts = json.dumps([self.type, text, self.image, self.reason])
+        return hashlib.sha256(parts.encode()).hexdigest()
 
     @property
     def products(self) -> tuple[str, ...]:
