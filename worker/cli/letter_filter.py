@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from worker.jobs.dead_letters import DeadLetter
 
-_AGE = re.compile(r"(\d{1,9})([smhd])")
+_AGE = re.compile(r"([0-9]{1,9})([smhd])")
 LONGEST = timedelta(days=36500)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -27,7 +27,7 @@ from worker.envelope import read_arguments
 log = logging.getLogger(__name__)
 PAGE = 256
 ALARM_EVERY_S = 60
-_ENTRY = re.compile(r"(\d{1,19})-(\d{1,19})")
+_ENTRY = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 # Both scripts begin with this. KEYS: the stream, the entries by cause.
 # A cause whose entry someone else removed (XDEL, XTRIM) is forgotten, a few at a time.
