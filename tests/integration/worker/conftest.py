@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,15 @@ from celery import Celery
 from PIL import Image
 from safetensors.torch import save_file
 
-from config.settings import PREFIX
+from config.settings import PREFIX, Settings
 from recommender.encoders.compact.model import CompactResNet
+from worker import runtime
+from worker.breaker import Breakers
+from worker.deliveries import Deliveries
+from worker.jobs.dead_letters import DeadLetters
 from worker.owner import read_address
+from worker.runtime import Runtime
+from worker.watchdog import Watchdog
 
 WITHIN_S = 90
 
@@ -51,6 +58,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def open_runtime() -> Any:
+    return opened_runtime
+
+
+@pytest.fixture(scope="session")
 def photo() -> Callable[[int], bytes]:
     """A JPEG that no other seed gives."""
 
@@ -74,6 +86,26 @@ def document() -> Callable[..., dict[str, Any]]:
         } | fields
 
     return make
+
+
+@contextmanager
+def opened_runtime(settings: Settings, client: Any, **parts: Any) -> Iterator[Runtime]:
+    """The process's runtime, of the real parts that bodies need; the others as given, or missing."""
+    with Watchdog(settings.worker.deadline_s, settings.worker.grace_s) as watchdog, Breakers() as breakers:
+        known = dict.fromkeys(Runtime.__slots__) | {
+            "settings": settings,
+            "dead_letters": DeadLetters(client, settings.catalog),
+            "redis": client,
+            "deliveries": Deliveries(client, ""),
+            "breakers": breakers,
+            "watchdog": watchdog,
+        }
+        opened = Runtime(**known | parts)
+        runtime._open.append(opened)
+        try:
+            yield opened
+        finally:
+            runtime._open.remove(opened)
 
 
 @dataclass

@@ -11,14 +11,21 @@ import redis
 from celery import Celery
 from celery.exceptions import Reject
 
-from recommender.errors import BrokerUnavailable, ImageStoreUnavailable, InvalidEvent, ShuttingDown
+from recommender.errors import (
+    BrokerUnavailable,
+    EncoderLost,
+    ImageStoreUnavailable,
+    InvalidEvent,
+    RaceLost,
+    ShuttingDown,
+)
 from recommender.images.source import ImageSource
-from worker import runtime
 from worker.broker import open_redis
+from worker.celery import QUARANTINE
 from worker.delivery import MAX_DELAY_S, Delivery, deliver
 from worker.jobs.dead_letters import PAGE, DeadLetter, DeadLetters
 from worker.jobs.refresh import scheduled_refresh_job
-from worker.publish import ATTEMPTS, FAILURES, FIRST_SEEN
+from worker.publish import ATTEMPTS, DELIVERIES, FAILURES, FIRST_SEEN
 
 DOCUMENTS = [{"id": "a", "trace_id": "t"}, {"id": "b"}]
 
@@ -32,42 +39,58 @@ def client(redis_server: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def run(redis_server: Any, client: Any, make_settings: Any) -> Iterator[Any]:
+def settings(redis_server: Any, make_settings: Any) -> Any:
+    return make_settings(redis={"url": redis_server.url}, worker={"max_attempts": 3, "retry_delay_s": 2})
+
+
+@pytest.fixture
+def runtime(settings: Any, client: Any, open_runtime: Any) -> Iterator[Any]:
+    with open_runtime(settings, client) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(redis_server: Any, runtime: Any) -> Iterator[Any]:
     """Deliver a message to a body, as the pool's thread would."""
-    settings = make_settings(redis={"url": redis_server.url}, worker={"max_attempts": 3, "retry_delay_s": 2})
+    del runtime
     app = Celery("test", broker=redis_server.url, set_as_current=False)
 
     @app.task(name="products.upsert", bind=True, shared=False)
     def task(self: Any) -> None:
         """Only its request is used."""
 
-    opened = runtime.Runtime(settings, None, None, DeadLetters(client, settings.catalog), client)
-    runtime._open.append(opened)
-
     def go(
         body: Callable[[Delivery], None], args: Any = (DOCUMENTS,), identity: str = "1", **headers: Any
     ) -> None:
-        task.push_request(id=identity, delivery_info={"routing_key": "bulk"}, **headers)
+        task.push_request(
+            id=identity,
+            delivery_info={"routing_key": "bulk"},
+            properties={"delivery_tag": f"tag of {identity}"},
+            **headers,
+        )
         try:
             deliver(task, args, {}, body)
         finally:
             task.pop_request()
 
     yield go
-    runtime._open.remove(opened)
     app.close()
 
 
-def published(client: Any) -> Any:
+def published(client: Any, queue: str = "bulk") -> Any:
     """(documents, headers) of what was published again."""
     found = []
-    for raw in reversed(client.lrange("bulk", 0, -1)):
+    for raw in reversed(client.lrange(queue, 0, -1)):
         message = json.loads(raw)
         args, kwargs, _ = json.loads(base64.b64decode(message["body"]))
         assert kwargs == {}
-        assert message["headers"]["eta"] is not None
+        assert (message["headers"]["eta"] is None) == (queue == QUARANTINE)
         found.append((args[0] if args else None, message["headers"]))
     return found
+
+
+def published_later(client: Any, queue: str) -> Any:
+    return [(None, json.loads(raw)["headers"]) for raw in client.lrange(queue, 0, -1)]
 
 
 def failing(error: BaseException) -> Any:
@@ -81,11 +104,85 @@ def letters(client: Any) -> Any:
     return list(DeadLetters(client, "lookalike").all())
 
 
-@pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), KeyboardInterrupt(), ValueError("odd")])
-def test_what_fails_for_no_known_reason_is_tried_again_document_by_document(
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), KeyboardInterrupt()])
+def test_what_would_have_ended_its_process_is_isolated_document_by_document(
     run: Any, client: Any, error: BaseException
 ) -> None:
     run(failing(error))
+    again = published(client, QUARANTINE)
+    assert [documents for documents, _ in again] == [[DOCUMENTS[0]], [DOCUMENTS[1]]]
+    assert all(headers[DELIVERIES] == 1 for _, headers in again)
+    assert letters(client) == published(client) == []
+
+
+def test_what_ends_its_process_at_every_delivery_is_a_dead_letter_at_the_last(run: Any, client: Any) -> None:
+    for before in range(1, 6):
+        run(failing(MemoryError("no room")), ([DOCUMENTS[0]],), str(before), **{DELIVERIES: before - 1})
+    assert [headers[DELIVERIES] for _, headers in published(client, QUARANTINE)] == [1, 2, 3, 4]
+    (letter,) = letters(client)
+    assert (letter.reason, letter.attempts) == ("MemoryError", 5)
+
+
+def test_a_delivery_counts_when_its_body_begins_and_the_second_reads_images_alone(
+    run: Any, client: Any
+) -> None:
+    seen: list[Any] = []
+
+    def body(delivery: Delivery) -> None:
+        seen.append((delivery.deliveries, delivery.image_stage() is None))
+        assert client.hget("deliveries", "tag of 1") == str(len(seen))
+
+    run(body)  # nobody acknowledges it here: as if its worker had ended
+    run(body)
+    run(body, identity="2", **{DELIVERIES: 3})
+    assert seen == [(1, True), (2, False), (4, False)]
+
+
+def test_a_failure_that_came_to_an_end_is_no_death_and_stays_in_quarantine(run: Any, client: Any) -> None:
+    run(failing(RaceLost("a")), **{DELIVERIES: 2})
+    ((_, headers),) = published_later(client, QUARANTINE)
+    assert headers[DELIVERIES] == 2
+    run(lambda delivery: delivery.leave([[DOCUMENTS[1]]]), identity="2")
+    assert published_later(client, "bulk")[0][1][DELIVERIES] == 0
+
+
+def test_the_time_for_one_step_is_limited_and_ends_with_a_shutdown(
+    run: Any, runtime: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[bool] = []
+
+    def body(delivery: Delivery) -> None:
+        delivery.watch.progress_at = 0
+        answers.append(delivery.may_go_on())
+        assert delivery.watch.progress_at > 0
+
+    run(body)
+    monkeypatch.setattr("worker.delivery.STEP_S", -1)
+    run(body, identity="2")
+    monkeypatch.setattr("worker.delivery.STEP_S", 3600)
+    runtime.watchdog.shut_down()
+    run(body, identity="3")
+    assert answers == [True, False, False]
+
+
+def test_a_lost_encoder_ends_the_process_without_an_acknowledgement(
+    run: Any, client: Any, runtime: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        """Stands in for the end of this very process."""
+
+    def end(code: int) -> None:
+        raise Ended(code)
+
+    monkeypatch.setattr(runtime.watchdog, "_end", end)
+    with pytest.raises(Ended):
+        run(failing(EncoderLost("illegal address")))
+    assert client.hget("deliveries", "tag of 1") == "1"
+    assert letters(client) == published(client) == published(client, QUARANTINE) == []
+
+
+def test_what_fails_for_no_known_reason_is_tried_again_document_by_document(run: Any, client: Any) -> None:
+    run(failing(ValueError("odd")))
     again = published(client)
     assert [documents for documents, _ in again] == [[DOCUMENTS[0]], [DOCUMENTS[1]]]
     assert all((headers[ATTEMPTS], headers[FAILURES]) == (1, 1) for _, headers in again)
@@ -115,7 +212,7 @@ def test_an_outage_is_waited_out_and_burns_no_attempt(run: Any, client: Any) -> 
 
 
 def test_a_scheduled_refresh_that_failed_has_its_slot_when_it_comes_again(
-    run: Any, client: Any, monkeypatch: pytest.MonkeyPatch, make_settings: Any, redis_server: Any
+    run: Any, client: Any, make_settings: Any, redis_server: Any, open_runtime: Any
 ) -> None:
     uri = "s3://shop/feed.jsonl"
     scheduled = {"allowed": ("s3://shop/",), "scheduled": uri, "every_s": 2592000}
@@ -123,15 +220,12 @@ def test_a_scheduled_refresh_that_failed_has_its_slot_when_it_comes_again(
         redis={"url": redis_server.url}, feed=scheduled, s3={"endpoint_url": CLOSED, "buckets": ("shop",)}
     )
     source = ImageSource(settings.s3, settings.images)
-    opened = runtime.Runtime(
-        settings, SimpleNamespace(source=source), None, DeadLetters(client, settings.catalog), client
-    )
-    monkeypatch.setattr(runtime, "_open", [*runtime._open, opened])
-    run(scheduled_refresh_job, ())
-    ((_, headers),) = published(client)
-    client.delete("bulk")
-    run(scheduled_refresh_job, (), identity=headers["id"])
-    assert len(published(client)) == 1  # tried again, not skipped
+    with open_runtime(settings, client, resources=SimpleNamespace(source=source)):
+        run(scheduled_refresh_job, ())
+        ((_, headers),) = published(client)
+        client.delete("bulk", "deliveries")  # as its acknowledgement would
+        run(scheduled_refresh_job, (), identity=headers["id"])
+        assert len(published(client)) == 1  # tried again, not skipped
     source.close()
 
 
