@@ -74,7 +74,6 @@ def _bury(message: Any, error: Exception) -> None:
     body = message.body
     text = body if isinstance(body, str) else bytes(body or b"").decode(errors="replace")
     letter = DeadLetter.of(str(headers.get("task") or ""), text, error)
-    log.warning("message_refused", extra={"task": letter.type, "error": str(error)})
     try:
         current_runtime().dead_letters.add([letter])
     except BrokerUnavailable as unavailable:

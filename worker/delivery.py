@@ -114,6 +114,8 @@ class Delivery:
         """
         settings = self.runtime.settings.worker
         delay_s = min(settings.retry_delay_s * 2 ** min(self.attempts, 8), MAX_DELAY_S)
+        if self.deliveries > 1:  # while it waits, it is the one message of quarantine in hand
+            delay_s = min(delay_s, 1)
         delay_s *= random.uniform(0.5, 1.0)  # noqa: S311  # what failed together must not come back together
         headers = {
             ATTEMPTS: self.attempts + 1,

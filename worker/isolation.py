@@ -7,6 +7,7 @@ nothing is asked of it for a while. Both ends of the pipe are in this file.
 import logging
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from threading import Lock
@@ -47,43 +48,49 @@ class ImageProcess:
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
 
-    def read(self, key: ImageKey) -> Outcome:
+    def read(self, key: ImageKey, progress: Callable[[], None]) -> Outcome:
         """Fetch, decode and embed one image; blocks until the child has answered or ended.
+
+        `progress` is called every second meanwhile: that the child has not hung is seen to here.
 
         Raises:
             ProcessLost: the child ended, or hung and was ended, while it had this image.
             TransientError: no child can be started.
         """
-        with self._lock:
-            pipe = self._hand_over(key)
+        while not self._lock.acquire(timeout=1):
+            progress()
+        try:
+            pipe = self._hand_over(key, progress)
             try:
-                return self._answer(pipe)
+                return self._answer(pipe, progress)
             except (EOFError, OSError) as error:
                 how = "hung and was ended" if isinstance(error, TimeoutError) else "ended"
                 code = self._end()
                 metrics.PROCESSES_LOST.inc()
                 log.warning("image_process_lost", extra={"image": key.uri, "how": how, "code": code})
                 raise ProcessLost(f"{key.uri}: the process that read it {how} (code {code})") from error
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """End the child; waits for the image it has."""
         with self._lock:
             self._end()
 
-    def _answer(self, pipe: Connection) -> Outcome:
-        found = _next(pipe, self._fetch_within_s)
+    def _answer(self, pipe: Connection, progress: Callable[[], None]) -> Outcome:
+        found = _next(pipe, self._fetch_within_s, progress)
         if found == _FETCHED:
-            found = _next(pipe, READ_WITHIN_S)
+            found = _next(pipe, READ_WITHIN_S, progress)
         assert not isinstance(found, str)
         return found
 
-    def _hand_over(self, key: ImageKey) -> Connection:
+    def _hand_over(self, key: ImageKey, progress: Callable[[], None]) -> Connection:
         """Give the image to a child that says it has it; one that was there may have ended by now, idle."""
         for _ in range(2):
             pipe = self._pipe or self._start()
             try:
                 pipe.send(key)
-                _next(pipe, START_WITHIN_S)
+                _next(pipe, START_WITHIN_S, progress)
             except (EOFError, OSError):
                 self._end()
             else:
@@ -146,10 +153,9 @@ class Quarantined:
         for key in keys:
             if key in outcomes:
                 continue
-            self._progress()
             self._deliveries.lend(self._tag)
             try:
-                outcomes[key] = self._process.read(key)
+                outcomes[key] = self._process.read(key, self._progress)
             except ProcessLost as error:
                 reason = "its process ended or hung at every delivery"
                 outcomes[key] = ImageLethal(key.uri, reason) if self._last else error
@@ -157,9 +163,13 @@ class Quarantined:
                 self._deliveries.take_back(self._tag)
 
 
-def _next(pipe: Connection, within_s: float) -> Outcome | str:
-    if not pipe.poll(within_s):
-        raise TimeoutError
+def _next(pipe: Connection, within_s: float, progress: Callable[[], None]) -> Outcome | str:
+    deadline = time.monotonic() + within_s
+    while not pipe.poll(1):
+        progress()
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    progress()
     answer: Outcome | str = pipe.recv()
     return answer
 
@@ -170,7 +180,8 @@ def _next(pipe: Connection, within_s: float) -> Outcome | str:
 def _serve(pipe: Connection, settings: Settings) -> None:
     """Answer until nothing is asked; whatever else is raised ends the process, and is the image's doing."""
     die_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its child
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the group: the parent ends its child
+        signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log)
     source = ImageSource(settings.s3, settings.images)
     encoder = load_encoder(settings.encoder)

@@ -43,7 +43,7 @@ def main() -> None:
     for argument in sys.argv[1:]:
         uri, _, etag = argument.partition(",")
         try:
-            found = process.read(ImageKey(uri, etag or None))
+            found = process.read(ImageKey(uri, etag or None), lambda: None)
         except ProcessLost as error:
             said = ["lost", str(error)]
         else:

@@ -74,7 +74,8 @@ class Process:
         self.client, self.answers = client, answers
         self.counts: list[str | None] = []
 
-    def read(self, key: ImageKey) -> Any:
+    def read(self, key: ImageKey, progress: Callable[[], None]) -> Any:
+        progress()
         self.counts.append(self.client.hget(KEY, "tag"))
         answer = self.answers[key.uri]
         if isinstance(answer, ProcessLost):
