@@ -80,15 +80,8 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 def _schedule(settings: Settings) -> dict[str, Any]:
     if settings.feed.scheduled is None:
         return {}
-    every_s = settings.feed.every_s
-    # A message older than its period is superseded by the next one.
-    return {
-        "refresh": {
-            "task": SCHEDULED_REFRESH,
-            "schedule": every_s,
-            "options": {"expires": every_s * 0.9},
-        }
-    }
+    # Twice a period, so that every slot sees a message whatever the phase: the task claims its slot.
+    return {"refresh": {"task": SCHEDULED_REFRESH, "schedule": settings.feed.every_s / 2}}
 
 
 def _log(**_: Any) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
@@ -19,10 +20,13 @@ from recommender.errors import (
 from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_body
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 NOT_MODIFIED = 304
+PRECONDITION_FAILED = 412
+RANGE_NOT_SATISFIABLE = 416
 
 # Codes that come with a 3xx or 4xx status and yet are no fault of the image's: the store asks for
 # patience, our credentials have expired, or endpoint and region are set wrong.
@@ -49,6 +53,14 @@ PASSING_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An object that is being read, and which state of it that is."""
+
+    etag: str
+    chunks: Iterator[bytes]
 
 
 class S3Store:
@@ -95,32 +107,28 @@ class S3Store:
                 )
             return Fetched(data, response.get("ETag"))
 
-    def stream(self, uri: str) -> Iterator[bytes]:
-        """Yield an object of any size, a chunk at a time. Blocks at every chunk.
+    @contextmanager
+    def stream(self, uri: str, *, start: int = 0, etag: str | None = None) -> Iterator["Streamed"]:
+        """Open an object of any size, from byte `start` if it still has this `etag`. Blocks at every chunk.
 
         Raises:
             FeedError: it is not allowed or not there; an image would be an `ImageError`.
             ImageStoreUnavailable: the store failed; the same request may succeed later.
         """
-        try:
-            with translated(uri):
-                response = self._get(uri, None)
-                assert response is not None
-                with closing(response["Body"]) as body:
-                    yield from body.iter_chunks(CHUNK_BYTES)
-        except ImageError as error:
-            raise FeedError(str(error)) from error
+        with _feed_errors(uri):
+            response = self._get_from(uri, start, etag)
+        if response is None:
+            yield Streamed(etag or "", iter(()))
+            return
+        with closing(response["Body"]) as body:
+            yield Streamed(response.get("ETag", ""), _chunks(uri, body))
 
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
 
     def _get(self, uri: str, etag: str | None) -> "GetObjectOutputTypeDef | None":
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if bucket not in self._settings.buckets:
-            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
-        if not key:
-            raise ImageNotFound(uri, "names a bucket, but no key in it")
+        bucket, key = self._place(uri)
         try:
             if etag is None:
                 return self.client.get_object(Bucket=bucket, Key=key)
@@ -129,6 +137,47 @@ class S3Store:
             if _status(error) == NOT_MODIFIED:
                 return None
             raise
+
+    def _place(self, uri: str) -> tuple[str, str]:
+        """The bucket and the key."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        if bucket not in self._settings.buckets:
+            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
+        if not key:
+            raise ImageNotFound(uri, "names a bucket, but no key in it")
+        return bucket, key
+
+    def _get_from(self, uri: str, start: int, etag: str | None) -> "GetObjectOutputTypeDef | None":
+        """The object from `start` on, or from its beginning if it has changed; None if nothing is left."""
+        bucket, key = self._place(uri)
+        if not start or etag is None:
+            return self.client.get_object(Bucket=bucket, Key=key)
+        try:
+            response = self.client.get_object(Bucket=bucket, Key=key, IfMatch=etag, Range=f"bytes={start}-")
+        except ClientError as error:
+            if _status(error) == RANGE_NOT_SATISFIABLE:
+                return None
+            if _status(error) != PRECONDITION_FAILED:
+                raise
+        else:
+            if response.get("ETag") == etag and "ContentRange" in response:
+                return response
+            response["Body"].close()  # the store ignores conditions, or ranges
+        return self.client.get_object(Bucket=bucket, Key=key)
+
+
+def _chunks(uri: str, body: "StreamingBody") -> Iterator[bytes]:
+    with _feed_errors(uri):
+        yield from body.iter_chunks(CHUNK_BYTES)
+
+
+@contextmanager
+def _feed_errors(uri: str) -> Iterator[None]:
+    try:
+        with translated(uri):
+            yield
+    except ImageError as error:
+        raise FeedError(str(error)) from error
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Where images come from: buckets, https hosts and a local folder, behind one `fetch`."""
 
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from config.settings import ImageSettings, S3Settings
@@ -8,7 +8,7 @@ from recommender.errors import FeedError, ImageNotAllowed
 from recommender.images.fetched import Fetched, Store
 from recommender.images.https import HttpsStore
 from recommender.images.local import LocalStore
-from recommender.images.s3 import S3Store
+from recommender.images.s3 import S3Store, Streamed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -41,8 +41,12 @@ class ImageSource:
             raise ImageNotAllowed(uri, "must start with s3://, https:// or file://")
         return self._stores[scheme].fetch(uri, etag)
 
-    def stream(self, uri: str) -> Iterator[bytes]:
-        """Yield an s3:// object of any size, a chunk at a time. Blocks at every chunk.
+    def stream(
+        self, uri: str, *, start: int = 0, etag: str | None = None
+    ) -> AbstractContextManager[Streamed]:
+        """Open an s3:// object of any size, from byte `start` if it still has this `etag`.
+
+        Blocks here and at every chunk.
 
         Raises:
             FeedError: it is no s3:// URI, not allowed or not there.
@@ -50,7 +54,7 @@ class ImageSource:
         """
         if not uri.startswith("s3://"):
             raise FeedError(f"{uri}: only s3:// can be streamed")
-        yield from self._s3.stream(uri)
+        return self._s3.stream(uri, start=start, etag=etag)
 
     @property
     def s3_client(self) -> "S3Client":

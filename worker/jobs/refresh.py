@@ -3,21 +3,34 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import Any
 
+from pydantic import NonNegativeInt
+
 from recommender.errors import InvalidEvent
 from recommender.events import MAX_DOCUMENTS, Refresh, Upsert, parse_catalog_job, parse_product_event
-from worker.broker import broker_errors
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
+from worker.jobs.claims import DAY_S, claim
 from worker.jobs.dead_letters import DeadLetter
-from worker.jobs.feed import open_feed
+from worker.jobs.feed import Line, Place, open_feed
+from worker.jobs.steps import Position, run_step
 from worker.publish import event_message, publish
 
 log = logging.getLogger(__name__)
 UPSERT = "products.upsert"
+
+
+class FeedPosition(Position):
+    """A place between two lines of one state of the feed, and what the lines before it were."""
+
+    etag: str = ""
+    offset: NonNegativeInt = 0
+    line: NonNegativeInt = 0
+    products: NonNegativeInt = 0
+    bad_lines: NonNegativeInt = 0
 
 
 def refresh_job(delivery: Delivery) -> None:
@@ -32,19 +45,18 @@ def refresh_job(delivery: Delivery) -> None:
 def scheduled_refresh_job(delivery: Delivery) -> None:
     """Publish the feed of the settings, unless another schedule's message has this period's slot.
 
-    Any number of schedules may run. A slot belongs to the message that claimed it, so that the same
-    message, delivered or published again, goes on.
+    Any number of schedules may run. A slot belongs to the message that claimed it, and the message keeps
+    its slot: delivered again in the time of a later one, since its worker died, it goes on with its own.
     """
     settings = delivery.runtime.settings
     if settings.feed.scheduled is None:
         raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
-    slot = int(time.time() // settings.feed.every_s)
-    key = f"{settings.catalog}:{SCHEDULED_REFRESH}:{slot}"
-    with broker_errors():
-        client = delivery.runtime.redis
-        # SET NX GET in one is for Redis 7 and newer.
-        claimed = client.set(key, delivery.id, nx=True, ex=int(settings.feed.every_s * 2))
-        owner = delivery.id if claimed else client.get(key)
+    redis, keep_s = delivery.runtime.redis, max(settings.feed.every_s * 2, DAY_S)
+    prefix = f"{settings.catalog}:{SCHEDULED_REFRESH}"
+    now = int(time.time() // settings.feed.every_s)
+    # In this order: killed in between, the message still knows its slot, and claims it then.
+    slot = claim(redis, f"{prefix}:of:{delivery.id}", str(now), keep_s)
+    owner = claim(redis, f"{prefix}:{slot}", delivery.id, keep_s)
     if owner != delivery.id:
         log.info("refresh_skipped", extra={"slot": slot, "owner": owner})
         return
@@ -52,41 +64,51 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
 
 
 def publish_feed(delivery: Delivery, uri: str) -> None:
-    """Publish a feed's products to `bulk`; its bad lines become dead letters that name the line.
+    """Publish a part of a feed's products to `bulk`, then the message that goes on with the rest.
+
+    A bad line becomes a dead letter that names it.
 
     Raises:
         FeedError: the feed is not allowed, missing or not readable.
-        TransientError: the object store or the broker failed; reading it again from the start is safe.
+        TransientError: the object store or the broker failed; this step may be tried again.
     """
-    runtime = delivery.runtime
+
+    def work(position: FeedPosition) -> Generator[FeedPosition, None, None]:
+        runtime = delivery.runtime
+        place = Place(position.etag, position.offset, position.line)
+        with open_feed(uri, runtime.settings, runtime.resources.source, place) as lines:
+            while batch := list(islice(lines, MAX_DOCUMENTS)):
+                position = _publish(delivery, uri, batch, position)
+                yield position
+        extra = {"feed": uri, "products": position.products, "bad_lines": position.bad_lines}
+        log.info("feed_published", extra=extra)
+
+    run_step(delivery, FeedPosition(), work)
+
+
+def _publish(delivery: Delivery, uri: str, lines: Iterable[Line], before: FeedPosition) -> FeedPosition:
+    """Publish what these lines hold; returns the position after them."""
+    documents: list[dict[str, Any]] = []
     letters: list[DeadLetter] = []
-    published = buried = 0
-    documents = _documents(delivery, uri, letters)
-    while True:
-        batch = list(islice(documents, MAX_DOCUMENTS))
-        if batch:
-            publish(delivery.app, event_message(UPSERT, batch, BULK))
-        runtime.dead_letters.add(letters)
-        published, buried = published + len(batch), buried + len(letters)
-        letters.clear()
-        if not batch:
-            break
-    log.info("feed_published", extra={"feed": uri, "products": published, "bad_lines": buried})
-
-
-def _documents(delivery: Delivery, uri: str, letters: list[DeadLetter]) -> Iterator[dict[str, Any]]:
-    """The good lines; the bad ones go to `letters`."""
-    runtime = delivery.runtime
-    for number, line in enumerate(open_feed(uri, runtime.settings, runtime.resources.source), start=1):
-        if not line.strip():
-            continue
-        try:
-            document = parse_line(line)
-        except InvalidEvent as error:
-            named = InvalidEvent(error.field, f"{uri} line {number}: {error}")
-            letters.append(DeadLetter.of(UPSERT, line.decode(errors="replace"), named))
-            continue
-        yield document
+    for line in lines:
+        if line.text.strip():
+            try:
+                documents.append(parse_line(line.text))
+            except InvalidEvent as error:
+                named = InvalidEvent(error.field, f"{uri} line {line.number}: {error}")
+                letters.append(DeadLetter.of(UPSERT, line.text.decode(errors="replace"), named))
+        after = line.after
+    if documents:
+        publish(delivery.app, event_message(UPSERT, documents, BULK))
+    delivery.runtime.dead_letters.add(letters)
+    fresh = before.etag != after.etag  # it changed, and is read from its start
+    return FeedPosition(
+        etag=after.etag,
+        offset=after.offset,
+        line=after.line,
+        products=len(documents) + (0 if fresh else before.products),
+        bad_lines=len(letters) + (0 if fresh else before.bad_lines),
+    )
 
 
 def parse_line(line: bytes) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """`catalog.reindex`: embed products again with the encoder that serves; a repair, through `bulk`."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+
+from pydantic import NonNegativeInt
 
 from recommender.catalog import Filter
 from recommender.errors import InvalidEvent
@@ -15,18 +17,29 @@ from recommender.events import (
 from recommender.index.protocol import ProductIndex
 from worker.celery import BULK
 from worker.delivery import Delivery
+from worker.jobs.steps import Position, run_step
 from worker.plan import EMBED
 from worker.publish import event_message, publish
 
 log = logging.getLogger(__name__)
 
 
+class ScrollPosition(Position):
+    """How many products were published, and where the index's scroll goes on."""
+
+    products: NonNegativeInt = 0
+    cursor: str | None = None
+    ended: bool = False
+
+
 def reindex_job(delivery: Delivery) -> None:
     """Publish the products of the scope to be embedded again.
 
+    A part of them, then the message that goes on with the rest.
+
     Raises:
         InvalidEvent: the arguments are wrong, or name another encoder than the one that serves.
-        TransientError: the index or the broker failed; starting over is safe.
+        TransientError: the index or the broker failed; this step may be tried again.
     """
     if delivery.args:
         raise InvalidEvent("", "expected keyword arguments: encoder=NAME or null, scope=SCOPE or null")
@@ -40,26 +53,41 @@ def reindex_job(delivery: Delivery) -> None:
             f"{job.encoder} is not the encoder that serves ({serving}); an index holds the vectors of one: "
             f"start workers with LOOKALIKE_ENCODER__NAME={job.encoder} and a LOOKALIKE_CATALOG of their own",
         )
-    published = 0
-    for ids in _pages(job, resources.index):
-        publish(delivery.app, event_message(EMBED, [{"id": product} for product in ids], BULK))
-        published += len(ids)
-    log.info("reindex_published", extra={"products": published, "encoder": serving})
+
+    def work(position: ScrollPosition) -> Generator[ScrollPosition, None, None]:
+        for ids, following in _pages(job, resources.index, position):
+            if ids:
+                publish(delivery.app, event_message(EMBED, [{"id": product} for product in ids], BULK))
+            yield following
+            position = following
+        log.info("reindex_published", extra={"products": position.products, "encoder": serving})
+
+    run_step(delivery, ScrollPosition(), work)
 
 
-def _pages(job: Reindex, index: ProductIndex) -> Iterator[list[str]]:
-    """The ids of the scope, as many as go into one message at a time."""
+Pages = Iterator[tuple[list[str], ScrollPosition]]
+"""The ids of a page, as many as go into one message, and the position after it."""
+
+
+def _pages(job: Reindex, index: ProductIndex, position: ScrollPosition) -> Pages:
     if isinstance(job.scope, IdsScope):
-        ids = job.scope.ids
-        for start in range(0, len(ids), MAX_DOCUMENTS):
-            yield list(ids[start : start + MAX_DOCUMENTS])
-        return
-    where = Filter(category=(job.scope.category,)) if isinstance(job.scope, CategoryScope) else Filter()
-    cursor = None
-    while True:
+        yield from _named(job.scope.ids, position)
+    elif isinstance(job.scope, CategoryScope):
+        yield from _scrolled(index, Filter(category=(job.scope.category,)), position)
+    else:
+        yield from _scrolled(index, Filter(), position)
+
+
+def _named(ids: Sequence[str], position: ScrollPosition) -> Pages:
+    for start in range(position.products, len(ids), MAX_DOCUMENTS):
+        page = list(ids[start : start + MAX_DOCUMENTS])
+        yield page, ScrollPosition(products=start + len(page))
+
+
+def _scrolled(index: ProductIndex, where: Filter, position: ScrollPosition) -> Pages:
+    products, cursor = position.products, position.cursor
+    while not position.ended:
         page = index.scroll(where, limit=MAX_DOCUMENTS, cursor=cursor)
-        if page.products:
-            yield [stored.id for stored in page.products]
-        cursor = page.cursor
-        if cursor is None:
-            return
+        products, cursor = products + len(page.products), page.cursor
+        position = ScrollPosition(cursor=cursor, products=products, ended=cursor is None)
+        yield [stored.id for stored in page.products], position

@@ -5,7 +5,9 @@ import pytest
 
 from recommender.errors import FeedError
 from worker.jobs import feed
-from worker.jobs.feed import open_feed
+from worker.jobs.feed import Line, Place, open_feed
+
+START = Place()
 
 
 @pytest.fixture
@@ -15,8 +17,13 @@ def settings(make_settings: Any, tmp_path: Path) -> Any:
     )
 
 
-def lines(uri: str, settings: Any) -> Any:
-    return list(open_feed(uri, settings, None))
+def read(uri: str, settings: Any, place: Place = START) -> list[Line]:
+    with open_feed(uri, settings, None, place) as found:  # type: ignore[arg-type]  # for s3:// only
+        return list(found)
+
+
+def lines(uri: str, settings: Any) -> list[bytes]:
+    return [line.text for line in read(uri, settings)]
 
 
 def test_a_file_is_read_line_by_line_across_chunks(
@@ -71,3 +78,29 @@ def test_a_line_without_end_is_refused(
     (tmp_path / "f").write_bytes(b"ok\n" + b"x" * 20)
     with pytest.raises(FeedError, match="longer than 10 bytes"):
         lines(f"file://{tmp_path}/f", settings)
+
+
+def test_it_goes_on_after_any_line(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feed, "CHUNK_BYTES", 5)
+    path = tmp_path / "f"
+    path.write_bytes(b"first\n\nthird\nlast")
+    whole = read(path.as_uri(), settings)
+    assert [line.number for line in whole] == [1, 2, 3, 4]
+    for done, line in enumerate(whole, start=1):
+        assert read(path.as_uri(), settings, line.after) == whole[done:]
+    assert not caplog.records
+
+
+def test_a_feed_that_has_changed_is_read_from_its_start(
+    settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"one\ntwo\n")
+    place = read(path.as_uri(), settings)[0].after
+    with path.open("ab") as file:
+        file.write(b"three\n")
+    assert [line.number for line in read(path.as_uri(), settings, place)] == [1, 2, 3]
+    (record,) = caplog.records
+    assert record.message == "feed_changed"

@@ -1,0 +1,331 @@
+"""Catalog jobs as chains of steps, on a real broker, with a real index and S3 over HTTP."""
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from celery import Celery, Task
+from celery.exceptions import Reject
+
+from recommender.errors import ImageStoreUnavailable
+from recommender.events import parse_product_event
+from recommender.images.s3 import Streamed
+from worker import runtime
+from worker.celery import SCHEDULED_REFRESH
+from worker.delivery import Delivery, deliver
+from worker.jobs import refresh, reindex, steps
+from worker.jobs.refresh import refresh_job, scheduled_refresh_job
+from worker.jobs.reindex import reindex_job
+from worker.publish import CURSOR
+from worker.runtime import Runtime, open_runtime
+
+BODIES: dict[str, Callable[[Delivery], None]] = {
+    "catalog.refresh": refresh_job,
+    "catalog.reindex": reindex_job,
+    SCHEDULED_REFRESH: scheduled_refresh_job,
+}
+
+
+@dataclass
+class Jobs:
+    """A worker's threads, one at a time and by hand."""
+
+    app: Celery
+    tasks: dict[str, Task]
+    runtime: Runtime
+    tags: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
+
+    def run(self, name: str, identity: str = "job", cursor: Any = None, **kwargs: Any) -> None:
+        """Deliver a message to the body of its task."""
+        task = self.tasks[name]
+        headers = {} if cursor is None else {CURSOR: cursor}
+        properties = {"delivery_tag": str(next(self.tags))}
+        delivery_info = {"routing_key": "catalog"}
+        task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **headers)
+        try:
+            deliver(task, (), kwargs, BODIES[name])
+        finally:
+            task.pop_request()
+
+    def run_next(self) -> dict[str, Any]:
+        """Take the oldest message of `catalog` and run it; returns it."""
+        (message, *_) = self.queued("catalog")
+        self.runtime.redis.rpop("catalog")
+        headers, kwargs = message["headers"], message["kwargs"]
+        self.run(headers["task"], headers["id"], headers.get(CURSOR), **kwargs)
+        return message
+
+    def run_all(self) -> int:
+        """Until nothing is left to do; returns the number of steps."""
+        steps_done = 0
+        while self.queued("catalog"):
+            self.run_next()
+            steps_done += 1
+        return steps_done
+
+    def queued(self, queue: str) -> list[dict[str, Any]]:
+        """The messages of a queue, oldest first."""
+        raw: Any = self.runtime.redis.lrange(queue, 0, -1)
+        messages = [json.loads(text) for text in reversed(raw)]
+        for message in messages:
+            message["args"], message["kwargs"], _ = json.loads(base64.b64decode(message["body"]))
+        return messages
+
+    def published(self) -> list[list[str]]:
+        """The ids of the documents in `bulk`, message by message."""
+        return [[document["id"] for document in message["args"][0]] for message in self.queued("bulk")]
+
+
+OpenJobs = Callable[..., Jobs]
+
+
+def _nothing(_: Task) -> None:
+    """Only the task's request is used."""
+
+
+@pytest.fixture
+def open_jobs(
+    redis_server: Any, make_settings: Any, weights: Path, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenJobs]:
+    monkeypatch.setattr(refresh, "MAX_DOCUMENTS", 2)
+    monkeypatch.setattr(reindex, "MAX_DOCUMENTS", 2)
+    opened = []
+    app = Celery("jobs", broker=redis_server.url, set_as_current=False)
+    app.conf.task_ignore_result = True
+    tasks = {name: app.task(name=name, bind=True, shared=False)(_nothing) for name in BODIES}
+
+    def open_(**feed: Any) -> Jobs:
+        settings = make_settings(
+            redis={"url": redis_server.url},
+            encoder={"weights": str(weights)},
+            s3={"endpoint_url": s3.endpoint_url, "buckets": (s3.bucket,)},
+            feed={"allowed": (f"s3://{s3.bucket}/",), **feed},
+        )
+        context = open_runtime(settings, Event().wait)
+        opened.append(context)
+        return Jobs(app, tasks, context.__enter__())
+
+    yield open_
+    for context in opened:
+        context.__exit__(None, None, None)
+    app.close()
+
+
+@pytest.fixture
+def jobs(open_jobs: OpenJobs) -> Jobs:
+    return open_jobs()
+
+
+@pytest.fixture
+def feed(s3: Any, document: Callable[..., dict[str, Any]]) -> Callable[[int], str]:
+    """Store a feed of so many products."""
+
+    def make(products: int) -> str:
+        lines = [json.dumps(document(f"p{n}", f"s3://b/{n}.jpg")) for n in range(products)]
+        uri: str = s3.put("feed.jsonl", "\n".join(lines).encode())
+        return uri
+
+    return make
+
+
+@pytest.fixture
+def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One part a step."""
+    monkeypatch.setattr(steps, "STEP_S", 0)
+
+
+def test_a_feed_is_published_in_one_step_where_that_is_short(jobs: Jobs, feed: Any) -> None:
+    jobs.run("catalog.refresh", feed=feed(5))
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4"]]
+    assert jobs.queued("catalog") == []
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_step_ends_and_another_goes_on(jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    uri = feed(6)
+    with caplog.at_level(logging.INFO):
+        jobs.run("catalog.refresh", feed=uri)
+        (message,) = jobs.queued("catalog")
+        assert message["headers"]["id"] == "job"
+        assert message["headers"]["eta"] is None
+        assert message["kwargs"] == {"feed": uri}
+        assert jobs.run_all() == 3
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
+    (done,) = [vars(record) for record in caplog.records if record.message == "feed_published"]
+    assert (done["products"], done["bad_lines"]) == (6, 0)
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_bad_lines_are_dead_letters_that_name_the_line(jobs: Jobs, s3: Any, document: Any) -> None:
+    good = json.dumps(document("good", "s3://b/1.jpg"))
+    uri = s3.put("feed.jsonl", f"{good}\nno json\n\n{{}}\n{good}\n".encode())
+    jobs.run("catalog.refresh", feed=uri)
+    jobs.run_all()
+    assert jobs.published() == [["good"], ["good"]]
+    found = [letter.message for letter in jobs.runtime.dead_letters.all()]
+    assert f"{uri} line 2: not JSON" in found[0]
+    assert f"{uri} line 4: " in found[1]
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_step_that_was_killed_is_repeated_and_the_chain_does_not_fork(jobs: Jobs, feed: Any) -> None:
+    jobs.run("catalog.refresh", feed=feed(8))
+    killed = jobs.run_next()  # and its worker was killed before it could acknowledge
+    headers = killed["headers"]
+    jobs.run(headers["task"], headers["id"], headers[CURSOR], **killed["kwargs"])
+    assert len(jobs.queued("catalog")) == 2  # two continuations of one step
+    jobs.run_all()
+    pages = [["p0", "p1"], ["p2", "p3"], ["p2", "p3"], ["p4", "p5"], ["p6", "p7"]]
+    assert jobs.published() == pages
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_feed_that_changed_meanwhile_is_read_from_its_start(
+    jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs.run("catalog.refresh", feed=feed(4))
+    feed(3)
+    jobs.run_all()
+    assert jobs.published() == [["p0", "p1"], ["p0", "p1"], ["p2"]]
+    assert [record.message for record in caplog.records].count("feed_changed") == 1
+
+
+def test_what_fails_midway_goes_on_from_there(jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = feed(6)
+    source = jobs.runtime.resources.source
+
+    class BreaksOff:
+        @contextmanager
+        def stream(self, uri: str, **where: Any) -> Iterator[Streamed]:
+            with source.stream(uri, **where) as stream:
+                yield Streamed(stream.etag, self.half_of(b"".join(stream.chunks)))
+
+        def half_of(self, data: bytes) -> Iterator[bytes]:
+            yield data[: len(data) // 2]
+            raise ImageStoreUnavailable("it broke off")
+
+    broken = replace(jobs.runtime, resources=replace(jobs.runtime.resources, source=BreaksOff()))
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "_open", [broken])
+        jobs.run("catalog.refresh", feed=uri)
+    assert jobs.published() == [["p0", "p1"]]
+    (message,) = jobs.queued("catalog")
+    assert message["headers"]["eta"] is not None
+    jobs.run_all()
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
+
+
+def test_it_waits_while_bulk_is_full(jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "BULK_AT_MOST", 1)
+    jobs.run("catalog.refresh", feed=feed(6))
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"]]
+    for _ in range(3):
+        waiting = jobs.run_next()
+        assert waiting["headers"]["eta"] is not None
+    assert len(jobs.published()) == 2
+    jobs.runtime.redis.delete("bulk")
+    jobs.run_all()
+    assert jobs.published() == [["p4", "p5"]]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        {"number": -1},
+        {"number": "many"},
+        {"position": []},
+        {"number": 1, "token": "t", "position": {"offset": "far"}},
+    ],
+)
+def test_a_cursor_that_is_none_of_ours_is_a_dead_letter(jobs: Jobs, feed: Any, cursor: Any) -> None:
+    jobs.run("catalog.refresh", cursor=cursor, feed=feed(1))
+    (letter,) = jobs.runtime.dead_letters.all()
+    assert letter.reason == "InvalidEvent"
+    assert CURSOR in letter.message
+
+
+def test_a_step_is_given_back_when_the_broker_is_away(jobs: Jobs, feed: Any, redis_server: Any) -> None:
+    uri = feed(1)
+    redis_server.kill()
+    with pytest.raises(Reject) as raised:
+        jobs.run("catalog.refresh", feed=uri)
+    assert raised.value.requeue
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_reindex_goes_on_page_by_page(jobs: Jobs, document: Any, photo: Any, s3: Any) -> None:
+    documents = [document(f"p{n}", s3.put(f"{n}.jpg", photo(n))) for n in range(5)]
+    jobs.runtime.pipeline.apply([parse_product_event("products.upsert", one) for one in documents])
+    jobs.run("catalog.reindex", encoder=None, scope=None)
+    assert jobs.run_all() == 3
+    assert [len(page) for page in jobs.published()] == [2, 2, 1]
+    assert sorted(chain.from_iterable(jobs.published())) == [f"p{n}" for n in range(5)]
+    jobs.runtime.redis.delete("bulk")
+    jobs.run("catalog.reindex", "another", scope={"ids": ["p3", "p1", "p2"]})
+    assert jobs.run_all() == 2
+    assert jobs.published() == [["p3", "p1"], ["p2"]]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+    """Set the time that slots are told by."""
+    now = 0.0
+
+    class Time:
+        @staticmethod
+        def time() -> float:
+            return now
+
+    def set_to(seconds: float) -> None:
+        nonlocal now
+        now = seconds
+
+    monkeypatch.setattr(refresh, "time", Time)
+    return set_to
+
+
+def test_one_run_a_slot_whatever_the_number_of_beats(
+    open_jobs: OpenJobs, s3: Any, feed: Any, clock: Any
+) -> None:
+    feed(2)
+    jobs = open_jobs(scheduled=f"s3://{s3.bucket}/feed.jsonl", every_s=60)
+    for slot in range(3):
+        for beat in range(3):
+            clock(60 * slot + 20 * beat)
+            jobs.run(SCHEDULED_REFRESH, f"{slot}-{beat}")
+    assert len(jobs.published()) == 3
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
+    open_jobs: OpenJobs, s3: Any, feed: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(4)
+    jobs = open_jobs(scheduled=f"s3://{s3.bucket}/feed.jsonl", every_s=60)
+
+    def killed(*_: Any) -> None:
+        raise Reject("killed", requeue=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refresh, "publish_feed", killed)
+        with pytest.raises(Reject):
+            jobs.run(SCHEDULED_REFRESH, "first")
+    jobs.run(SCHEDULED_REFRESH, "another")
+    assert jobs.published() == []
+    clock(70)
+    jobs.run(SCHEDULED_REFRESH, "second")
+    assert len(jobs.published()) == 1
+    clock(90)
+    jobs.run(SCHEDULED_REFRESH, "first")
+    assert len(jobs.published()) == 2
+    clock(130)  # and their continuations in the time of the third
+    assert jobs.run_all() == 4
+    assert len(jobs.published()) == 4
