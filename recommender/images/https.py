@@ -9,12 +9,19 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
+import httpcore
 import httpx
 
 from config.settings import ImageSettings
-from recommender.errors import ImageNotAllowed, ImageNotFound, ImageStoreUnavailable
+from recommender.errors import (
+    ImageNotAllowed,
+    ImageNotDecodable,
+    ImageNotFound,
+    ImageStoreUnavailable,
+)
+from recommender.images.deadline import DeadlineBackend, deadline
 from recommender.images.fetched import Fetched, check_size, read_body
 
 MAX_REDIRECTS = 3
@@ -22,12 +29,38 @@ SETTING = "LOOKALIKE_IMAGES__HTTPS_HOSTS"
 _PASSING_STATUS = (408, 425, 429)
 
 
+_IPV6_IN_USE = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
+
+
 def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet's: not private, loopback or link-local."""
+    """Whether an address is one of the open internet's.
+
+    Not private, shared, loopback, link-local or multicast, nor an IPv6 address that leads to such a
+    one of IPv4.
+    """
     parsed = ip_address(address.partition("%")[0])
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv6Address):
+        if parsed.ipv4_mapped:
+            parsed = parsed.ipv4_mapped
+        elif parsed in _NAT64:
+            parsed = IPv4Address(parsed.packed[-4:])
+        elif parsed not in _IPV6_IN_USE or parsed.sixtofour or parsed.teredo:
+            return False
     return parsed.is_global and not parsed.is_multicast
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's own, on connections that keep a deadline; httpx has no setting for them."""
+
+    def __init__(self, tls: ssl.SSLContext, max_connections: int) -> None:
+        super().__init__(trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls,
+            max_connections=max_connections,
+            keepalive_expiry=5,
+            network_backend=DeadlineBackend(),
+        )
 
 
 class HttpsStore:
@@ -51,19 +84,17 @@ class HttpsStore:
         self._max_bytes = images.max_bytes
         self._timeout_s = timeout_s
         self._is_allowed_address = is_allowed_address
-        hosts = {host.lower() for host in images.https_hosts}
-        verify = (tls or httpx.create_ssl_context()) if hosts else False
-        # A client for each host: requests go to an address, and two hosts may share one address,
-        # but must not share a connection that was verified for the other's name.
-        self._clients = {
-            host: httpx.Client(
-                verify=verify,
-                timeout=timeout_s,
-                trust_env=False,
-                limits=httpx.Limits(max_connections=images.threads),
-            )
-            for host in hosts
-        }
+        self._clients: dict[str, httpx.Client] = {}
+        if images.https_hosts:
+            verified = tls or httpx.create_ssl_context()
+            # A client for each host: requests go to an address, and two hosts may share one address,
+            # but must not share a connection that was verified for the other's name.
+            self._clients = {
+                host.lower(): httpx.Client(
+                    transport=_Transport(verified, images.threads), timeout=timeout_s, trust_env=False
+                )
+                for host in images.https_hosts
+            }
 
     def fetch(self, uri: str, etag: str | None) -> Fetched | None:
         """Read one image; None if it still has this `etag`. Blocks.
@@ -71,10 +102,11 @@ class HttpsStore:
         Raises:
             ImageNotAllowed: its host, or one it redirects to, is not listed or not public.
             ImageNotFound: the host has no such image for us.
+            ImageNotDecodable: it comes in an encoding that was not asked for.
             ImageTooLarge: it is over the byte limit.
             ImageStoreUnavailable: the host failed; the same request may succeed later.
         """
-        with _translated(uri):
+        with _translated(uri), deadline(self._timeout_s):
             url = httpx.URL(uri)
             for _ in range(MAX_REDIRECTS + 1):
                 with self._get(uri, url, etag) as response:
@@ -127,9 +159,12 @@ class HttpsStore:
             raise ImageStoreUnavailable(f"{uri}: the host answered {status}")
         if status != httpx.codes.OK:
             raise ImageNotFound(uri, f"the host answered {status}")
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding != "identity":  # a few bytes of gzip can be gigabytes
+            raise ImageNotDecodable(uri, f"the host sent it in the content encoding {encoding!r}")
         announced = response.headers.get("Content-Length", "")
         check_size(uri, int(announced) if announced.isdecimal() else 0, self._max_bytes)
-        data = read_body(uri, response.iter_bytes(), max_bytes=self._max_bytes, timeout_s=self._timeout_s)
+        data = read_body(uri, response.iter_raw(), self._max_bytes)
         return Fetched(data, response.headers.get("ETag"))
 
 

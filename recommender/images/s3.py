@@ -17,6 +17,7 @@ from recommender.errors import (
     ImageNotFound,
     ImageStoreUnavailable,
 )
+from recommender.images.deadline import deadline, keep_deadlines
 from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_body
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ NOT_MODIFIED = 304
 PRECONDITION_FAILED = 412
 RANGE_NOT_SATISFIABLE = 416
 
-# Codes that come with a 3xx or 4xx status and yet are no fault of the image's: the store asks for
-# patience, our credentials have expired, or endpoint and region are set wrong.
+_PASSING_STATUS = (408, 429)
+
+# Codes that come with a 4xx status and yet are no fault of the image's: the store asks for patience,
+# our credentials have expired, or endpoint and region are set wrong. So it is with any redirect.
 PASSING_CODES = frozenset(
     {
         "AuthorizationHeaderMalformed",
@@ -38,7 +41,6 @@ PASSING_CODES = frozenset(
         "IllegalLocationConstraintException",
         "InvalidAccessKeyId",
         "InvalidToken",
-        "PermanentRedirect",
         "RequestExpired",
         "RequestLimitExceeded",
         "RequestThrottled",
@@ -83,6 +85,7 @@ class S3Store:
                 s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
             ),
         )
+        keep_deadlines(self.client)
 
     def fetch(self, uri: str, etag: str | None) -> Fetched | None:
         """Read one object; None if it still has this `etag`. Blocks.
@@ -93,18 +96,13 @@ class S3Store:
             ImageTooLarge: it is over the byte limit.
             ImageStoreUnavailable: the store failed; the same request may succeed later.
         """
-        with translated(uri):
+        with translated(uri), deadline(self._settings.timeout_s):
             response = self._get(uri, etag)
             if response is None:
                 return None
             with closing(response["Body"]) as body:
-                check_size(uri, response.get("ContentLength", 0), self._max_bytes)
-                data = read_body(
-                    uri,
-                    body.iter_chunks(CHUNK_BYTES),
-                    max_bytes=self._max_bytes,
-                    timeout_s=self._settings.timeout_s,
-                )
+                check_size(uri, _announced_bytes(uri, response), self._max_bytes)
+                data = read_body(uri, body.iter_chunks(CHUNK_BYTES), self._max_bytes)
             return Fetched(data, response.get("ETag"))
 
     @contextmanager
@@ -126,6 +124,10 @@ class S3Store:
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
+
+    def _next(self, chunks: Iterator[bytes]) -> bytes | None:
+        with deadline(self._settings.timeout_s):
+            return next(chunks, None)
 
     def _get(self, uri: str, etag: str | None) -> "GetObjectOutputTypeDef | None":
         bucket, key = self._place(uri)
@@ -180,6 +182,20 @@ def _feed_errors(uri: str) -> Iterator[None]:
         raise FeedError(str(error)) from error
 
 
+def _announced_bytes(uri: str, response: "GetObjectOutputTypeDef") -> int:
+    """The length of the body; 0 where it comes in chunks, whose end can be told from a broken connection.
+
+    Raises:
+        ImageStoreUnavailable: the body would end whenever the connection does.
+    """
+    headers = response["ResponseMetadata"]["HTTPHeaders"]
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return 0
+    if not headers.get("content-length", "").isdecimal():
+        raise ImageStoreUnavailable(f"{uri}: the store announced no length")
+    return int(headers["content-length"])
+
+
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
     """Turn what botocore raises inside into an error of ours that names `uri`."""
@@ -197,7 +213,7 @@ def _as_ours(uri: str, error: ClientError) -> ImageNotFound | ImageStoreUnavaila
     said = error.response.get("Error", {})
     code, message, status = said.get("Code", ""), said.get("Message", ""), _status(error)
     reason = f"the store answered {status} {code} {message}".rstrip()
-    if status >= 500 or status == 429 or code in PASSING_CODES:
+    if status >= 500 or 300 <= status < 400 or status in _PASSING_STATUS or code in PASSING_CODES:
         return ImageStoreUnavailable(f"{uri}: {reason}")
     if status == 403:
         return ImageNotFound(uri, f"access denied: {reason}")
