@@ -17,14 +17,11 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from config.settings import Settings
 from recommender.api.app import create_app
 from recommender.api.serve import serve_in_thread
 from recommender.encoders.preprocess import to_input
-from recommender.encoders.protocol import Embeddings, EncoderSpec, Preprocessing
-from recommender.errors import TextNotSupported
 from recommender.events import Upsert
 from recommender.images.decode import decode
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
@@ -32,37 +29,13 @@ from recommender.merge import UNKNOWN, merge
 from recommender.resources import Resources, open_resources
 from recommender.similar import Recommender
 from tests.conftest import ObjectStore, object_store
+from tests.pixels import PixelEncoder
 
-GRID = 8
 COLOURS = {"red": "#c0392b", "green": "#1e8449", "blue": "#2457a6", "gold": "#d4a017"}
 SHAPES = ("round", "square", "tall")
 Fields = Mapping[str, object]
 Drawn = tuple[str, Sequence[bytes], Fields]
 """A product's id, pictures and fields."""
-
-
-class PixelEncoder:
-    """An 8x8 thumbnail of the image, centred and of unit norm; a shift of one pixel shows."""
-
-    spec = EncoderSpec(
-        name="pixels",
-        source="built-in",
-        architecture="none",
-        weights="none",
-        dimension=3 * GRID * GRID,
-        preprocessing=Preprocessing(GRID, GRID, "squash", "bilinear", (0.5,) * 3, (0.5,) * 3),
-        licence="none",
-    )
-    device = "cpu"
-    fingerprint = "pixels-000000000000"
-
-    def encode_images(self, pixels: Tensor) -> Embeddings:
-        flat = pixels.numpy().reshape(len(pixels), -1).astype(np.float32) / 255 - 0.6
-        rows: Embeddings = (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
-        return rows
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        raise TextNotSupported(f"pixels has no text tower, so {len(texts)} texts can't be embedded")
 
 
 @lru_cache

@@ -1,0 +1,130 @@
+"""The faults that the harness injects into a worker, and into the child that it spawns for images.
+
+Everything is put in place before the modules that use it are imported, so that shipped code has no hooks.
+"""
+
+import ctypes
+import hashlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+import recommender.encoders.load
+import recommender.images.decode
+import recommender.index.open
+from recommender.encoders.protocol import Embeddings
+from recommender.errors import IndexUnavailable
+from tests.chaos import record
+from tests.pixels import PixelEncoder
+
+if TYPE_CHECKING:
+    import redis
+
+MARKER = b"chaos:"
+"""In the bytes of an image, followed by the name of what its decoder does."""
+
+
+def marked(picture: bytes, fault: str) -> bytes:
+    """The picture, a valid file still, that provokes this fault."""
+    return picture + MARKER + fault.encode() + b";"
+
+
+def install(client: "redis.Redis") -> None:
+    """Replace the encoder, and let decoder and index fail on demand."""
+    recommender.encoders.load.load_encoder = lambda _: CountingEncoder(client)
+    recommender.images.decode.decode = _hurting(recommender.images.decode.decode)
+    open_index = recommender.index.open.open_serving_index
+    away = _Switch(client)
+    recommender.index.open.open_serving_index = lambda *args: _Failing(open_index(*args), away)  # type: ignore[assignment,return-value]
+
+
+def _exit() -> None:
+    os._exit(9)
+
+
+def _segfault() -> None:
+    ctypes.string_at(0)
+
+
+def _out_of_memory() -> None:
+    raise MemoryError("injected")
+
+
+def _hang() -> None:
+    while True:
+        time.sleep(1)
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "exit": _exit,
+    "segfault": _segfault,
+    "memory": _out_of_memory,
+    "hang": _hang,
+}
+
+
+def _hurting(decode: Callable[..., Any]) -> Callable[..., Any]:
+    def decode_or_worse(data: bytes, **kwargs: Any) -> Any:
+        _, found, fault = data.partition(MARKER)
+        if found:
+            FAULTS[fault.partition(b";")[0].decode()]()
+        return decode(data, **kwargs)
+
+    return decode_or_worse
+
+
+class _Switch:
+    """Whether the index is away; asked by any thread, looked up ten times a second at most."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._looked_at = 0.0
+        self._on = False
+
+    def is_on(self) -> bool:
+        with self._lock:
+            if time.monotonic() - self._looked_at > 0.1:
+                self._on = bool(self._client.exists(record.INDEX_AWAY))
+                self._looked_at = time.monotonic()
+            return self._on
+
+
+class _Failing:
+    """A ProductIndex that is away while the switch is on: it refuses at once, or after a second."""
+
+    def __init__(self, index: Any, away: _Switch) -> None:
+        self._index = index
+        self._away = away
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._index, name)
+        if name == "close" or not callable(found):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._away.is_on():
+                time.sleep(random.choice((0.0, 1.0)))
+                raise IndexUnavailable("injected: the index is away")
+            return found(*args, **kwargs)
+
+        return call
+
+
+class CountingEncoder(PixelEncoder):
+    """Notes how often it was given each picture."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+
+    def encode_images(self, pixels: Tensor) -> Embeddings:
+        with self._client.pipeline(transaction=False) as pipe:
+            for image in pixels.numpy():
+                pipe.hincrby(record.EMBEDDED, hashlib.sha256(image.tobytes()).hexdigest(), 1)
+            pipe.execute()
+        return super().encode_images(pixels)
