@@ -15,7 +15,7 @@ from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.preprocess import to_input
 from recommender.encoders.protocol import Embeddings, Preprocessing
 from recommender.errors import ImageError, ImageNotDecodable, TransientError
-from recommender.images.decode import decode
+from recommender.images.decode import decoded
 from recommender.images.fetched import Fetched
 from recommender.images.source import ImageSource
 from worker.plan import ImageKey
@@ -69,10 +69,10 @@ def fetch(source: ImageSource, key: ImageKey) -> Fetched | NotModified | ImageEr
 def to_pixels(fetched: Fetched, key: ImageKey, p: Preprocessing, max_pixels: int) -> Pixels | ImageError:
     """Decode and resize one image, or say why it can't be."""
     try:
-        image = decode(fetched.data, name=key.uri, max_pixels=max_pixels)
+        with decoded(fetched.data, name=key.uri, max_pixels=max_pixels) as image:
+            return Pixels(to_input(image, p), fetched.etag)
     except ImageError as error:
         return error
-    return Pixels(to_input(image, p), fetched.etag)
 
 
 def outcomes_of(ready: Mapping[ImageKey, Pixels], rows: Embeddings) -> dict[ImageKey, Outcome]:

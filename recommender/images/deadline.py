@@ -22,11 +22,10 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 
+from recommender.images.fetched import READS_PER_IMAGE
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-READS_PER_REQUEST = 6
-"""A whole request may take this many times the deadline of one read."""
 
 
 class _Deadline(threading.local):
@@ -38,8 +37,8 @@ _deadline = _Deadline()
 
 @contextmanager
 def deadline(read_timeout_s: float) -> Iterator[None]:
-    """All reads of this thread, inside, end `READS_PER_REQUEST` times `read_timeout_s` from now."""
-    _deadline.at = monotonic() + READS_PER_REQUEST * read_timeout_s
+    """All reads of this thread, inside, end `READS_PER_IMAGE` times `read_timeout_s` from now."""
+    _deadline.at = monotonic() + READS_PER_IMAGE * read_timeout_s
     try:
         yield
     finally:

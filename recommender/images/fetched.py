@@ -8,6 +8,7 @@ from typing import Protocol
 from recommender.errors import ImageTooLarge
 
 CHUNK_BYTES = 256 * 1024
+READS_PER_IMAGE = 6  # a whole image may take this many times the deadline of one read
 
 
 @dataclass(frozen=True, slots=True)
