@@ -25,7 +25,7 @@ from worker.broker import broker_errors
 from worker.envelope import read_arguments
 
 log = logging.getLogger(__name__)
-PAGE = 256
+PAGE = 64
 ALARM_EVERY_S = 60
 _ENTRY = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 

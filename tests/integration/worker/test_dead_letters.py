@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config.settings import RedisSettings
 from recommender import metrics
 from recommender.errors import BrokerUnavailable, ImageNotFound
 from worker.broker import open_redis
@@ -23,7 +24,7 @@ LATER = "2026-01-02T00:00:00.000+00:00"
 
 @pytest.fixture
 def client(redis_server: Any) -> Iterator[Any]:
-    with open_redis(redis_server.url) as opened:
+    with open_redis(RedisSettings(url=redis_server.url)) as opened:
         yield opened
 
 
@@ -82,7 +83,7 @@ def test_writers_at_once_lose_no_letter_and_no_attempt(redis_server: Any, client
     writers, rounds, causes = 8, 40, 5
 
     def write(number: int) -> None:
-        with open_redis(redis_server.url) as own:
+        with open_redis(RedisSettings(url=redis_server.url)) as own:
             kept = DeadLetters(own, "lookalike")
             for n in range(rounds):
                 kept.add([letter(str(n % causes), first_seen=f"2026-01-{number + 1:02}T00:00:{n:02}+00:00")])
@@ -100,7 +101,7 @@ def test_a_drop_removes_what_was_read_and_never_what_came_after_it(redis_server:
     writers, rounds, dropped = 4, 60, 0
 
     def write(number: int) -> None:
-        with open_redis(redis_server.url) as own:
+        with open_redis(RedisSettings(url=redis_server.url)) as own:
             mine = DeadLetters(own, "lookalike")
             for n in range(rounds):
                 mine.add([letter(str(n % 3), first_seen=f"2026-01-{number + 1:02}T00:00:{n:02}+00:00")])
