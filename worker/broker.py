@@ -2,24 +2,44 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
+from redis.sentinel import Sentinel
 
+from config.settings import RedisSettings, Settings
 from recommender.errors import BrokerUnavailable
 from recommender.waiting import Stopped, wait_for, without_password
+from worker.address import read_address
 
 
-def open_redis(url: str) -> "redis.Redis":
-    """A client that fails within seconds when Redis is away; connects on first use."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        encoding_errors="replace",  # a dead letter may hold any bytes
-        socket_timeout=10,
-        socket_connect_timeout=5,
-        socket_keepalive=True,
-        health_check_interval=10,
-    )
+def open_redis(settings: RedisSettings) -> "redis.Redis":
+    """A client that fails within seconds when Redis is away; connects on first use.
+
+    Raises:
+        ConfigurationError: the URL is missing, or can't be understood.
+    """
+    address = read_address(settings)
+    options: dict[str, Any] = {
+        "db": address.database,
+        "username": address.username,
+        "password": address.password,
+        "decode_responses": True,
+        "encoding_errors": "replace",  # a dead letter may hold any bytes
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        **(address.tls or {}),
+    }
+    # A pool of our own: a client that makes its own repeats commands, also those that count.
+    if address.master is not None:
+        sentinel = Sentinel(address.hosts, ssl=address.tls is not None, **options)  # type: ignore[no-untyped-call]
+        master: redis.Redis = sentinel.master_for(address.master)  # type: ignore[no-untyped-call]
+        return master
+    connection = redis.Connection if address.tls is None else redis.SSLConnection
+    host, port = address.hosts[0]
+    return redis.Redis.from_pool(redis.ConnectionPool(connection, host=host, port=port, **options))
 
 
 @contextmanager
@@ -50,12 +70,12 @@ def wait_for_redis(client: "redis.Redis", url: str, stopped: Stopped) -> None:
 
 
 @contextmanager
-def reached_redis(url: str, stopped: Stopped) -> Iterator["redis.Redis"]:
+def reached_redis(settings: Settings, stopped: Stopped) -> Iterator["redis.Redis"]:
     """A client, opened once Redis answers. Blocks.
 
     Raises:
         ShuttingDown: `stopped` said so while it waited.
     """
-    with open_redis(url) as client:
-        wait_for_redis(client, url, stopped)
+    with open_redis(settings.redis) as client:
+        wait_for_redis(client, settings.redis_url, stopped)
         yield client

@@ -8,6 +8,9 @@ from kombu import Exchange, Queue
 
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
+from worker.address import Address, read_address
+from worker.breaker import may_consume
+from worker.in_hand import InHand
 
 PRODUCTS, CATALOG, BULK, QUARANTINE = "products", "catalog", "bulk", "quarantine"
 QUEUES = (PRODUCTS, CATALOG, BULK, QUARANTINE)
@@ -28,10 +31,12 @@ VISIBILITY_TIMEOUT_S = 60
 def configuration() -> dict[str, Any]:
     """Celery's settings, from ours."""
     settings = load_settings()
+    address = read_address(settings.redis)
     return {
-        "broker_url": settings.redis_url,
-        "broker_transport": "worker.transport:Transport",
-        "broker_transport_options": _transport_options(settings),
+        "broker_url": address.url,
+        "broker_use_ssl": address.tls,
+        "broker_transport": f"worker.transport:{'Sentinel' if address.master else ''}Transport",
+        "broker_transport_options": _transport_options(settings, address),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
@@ -61,19 +66,24 @@ def configuration() -> dict[str, Any]:
     }
 
 
-def _transport_options(settings: Settings) -> dict[str, Any]:
+def _transport_options(settings: Settings, address: Address) -> dict[str, Any]:
     return {
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
+        "unacked_restore_throttle": 1,  # this one and the next are for kombu's own transport
         "unacked_mutex_expire": 10,
         "socket_timeout": 10,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        "priority_steps": [0],
+        "global_keyprefix": settings.redis.key_prefix or "",
         "queue_order": QUEUES,
         "catalog": settings.catalog,
+        "dead_letters_alarm": settings.worker.dead_letters_alarm,
+        "may_consume": may_consume,
+        "in_hand": InHand(),
+        "sentinels": address.hosts,
+        "master_name": address.master,
     }
 
 

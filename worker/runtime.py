@@ -46,7 +46,7 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
     """
     with (
         Watchdog(settings.worker.deadline_s, settings.worker.grace_s) as watchdog,
-        reached_redis(settings.redis_url, stopped) as client,
+        reached_redis(settings, stopped) as client,
         open_resources(settings, stopped=stopped) as resources,
         Breakers() as breakers,
         Pipeline(resources.index, resources.batcher, resources.source, settings, breakers) as pipeline,

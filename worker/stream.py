@@ -70,7 +70,7 @@ class StreamConsumer:
         self._url = settings.redis_url
         self._stream = f"{settings.catalog}:events"
         self._name = f"{socket.gethostname()}-{os.getpid()}"
-        self._client = open_redis(self._url)
+        self._client = open_redis(settings.redis)
         self._dead_letters = DeadLetters(self._client, settings.catalog)
         self._stopping = Event()
 

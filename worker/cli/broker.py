@@ -45,4 +45,4 @@ def open_dead_letters() -> "DeadLetters":
     from worker.broker import open_redis  # noqa: PLC0415
     from worker.jobs.dead_letters import DeadLetters  # noqa: PLC0415
 
-    return DeadLetters(open_redis(settings.redis_url), settings.catalog)
+    return DeadLetters(open_redis(settings.redis), settings.catalog)

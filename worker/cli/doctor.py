@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
+from pydantic import SecretStr
 
 from worker.cli.output import AsJson, print_json, print_lines
 
@@ -60,7 +61,7 @@ def _examined(subject: str, check: Callable[[], str]) -> Finding:
 
 
 def _redis(settings: "Settings") -> str:
-    from config.settings import ConfigurationError  # noqa: PLC0415
+    from config.settings import ConfigurationError, RedisSettings  # noqa: PLC0415
     from worker.broker import broker_errors, open_redis  # noqa: PLC0415
     from worker.owner import find_owner  # noqa: PLC0415
     from worker.redis_server import find_executable  # noqa: PLC0415
@@ -68,8 +69,8 @@ def _redis(settings: "Settings") -> str:
     owner = find_owner(settings.data_dir) if settings.redis.url is None else None
     if settings.redis.url is None and owner is None:
         return f"`lookalike up` will start {find_executable()}; set LOOKALIKE_REDIS__URL to use your own"
-    url = owner.redis_url if owner is not None else settings.redis_url
-    with broker_errors(), open_redis(url) as client:
+    named = settings.redis if owner is None else RedisSettings(url=SecretStr(owner.redis_url))
+    with broker_errors(), open_redis(named) as client:
         server, persistence = client.info("server"), client.info("persistence")
         policy = client.info("memory")["maxmemory_policy"]
     if not persistence["aof_enabled"]:

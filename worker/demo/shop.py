@@ -11,7 +11,9 @@ import httpx
 from celery import Celery
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
+from config.settings import RedisSettings
 from recommender.errors import TransientError
 from worker.broker import open_redis
 from worker.jobs.dead_letters import DeadLetter, DeadLetters
@@ -54,7 +56,7 @@ class Shop:
 
     def dead_letters(self) -> list[DeadLetter]:
         """What failed for good."""
-        with open_redis(self._stack.redis_url) as client:
+        with open_redis(RedisSettings(url=SecretStr(self._stack.redis_url))) as client:
             return list(DeadLetters(client, self._catalog).all())
 
     def similar_to_product(self, identity: str, *, limit: int, category: str | None = None) -> list[Item]:

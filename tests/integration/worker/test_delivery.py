@@ -11,6 +11,7 @@ import redis
 from celery import Celery
 from celery.exceptions import Reject
 
+from config.settings import RedisSettings
 from recommender.errors import (
     BrokerUnavailable,
     EncoderLost,
@@ -34,7 +35,7 @@ CLOSED = "http://127.0.0.1:1"
 
 @pytest.fixture
 def client(redis_server: Any) -> Iterator[Any]:
-    with open_redis(redis_server.url) as opened:
+    with open_redis(RedisSettings(url=redis_server.url)) as opened:
         yield opened
 
 

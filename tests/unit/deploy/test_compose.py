@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import variable_names
-from worker.transport import LEASE_AT_MOST_S
+from config.settings import WorkerSettings, variable_names
 
 OURS = {"buckets", "worker", "beat", "stream", "api"}
 _INTERPOLATION = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
@@ -110,7 +109,7 @@ def test_secrets_have_no_default_and_are_asked_for(deploy: Path) -> None:
 
 
 def test_the_worker_may_finish_what_it_has_in_hand(services: dict[str, Any]) -> None:
-    assert seconds(services["worker"]["stop_grace_period"]) > LEASE_AT_MOST_S
+    assert seconds(services["worker"]["stop_grace_period"]) > WorkerSettings().grace_s
 
 
 def test_redis_keeps_what_it_acknowledged(services: dict[str, Any]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from config.settings import variable_names
+from config.settings import WorkerSettings, variable_names
 from recommender.api.routes import probes
-from worker.transport import LEASE_AT_MOST_S
 
 Document = dict[str, Any]
 
@@ -107,7 +106,8 @@ def test_the_worker_has_a_gpu_and_may_finish_what_it_has_in_hand(
     worker = containers["worker"]
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert worker["image"].endswith("-cuda")
-    assert deployments["worker"]["template"]["spec"]["terminationGracePeriodSeconds"] > LEASE_AT_MOST_S
+    pod = deployments["worker"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > WorkerSettings().grace_s
 
 
 def test_selectors_find_the_pods(documents: list[Document], deployments: dict[str, Document]) -> None:
