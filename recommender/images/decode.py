@@ -125,7 +125,12 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[tuple[Image.Ima
             raise ImageNotDecodable(name, _what_it_is(data, error)) from error
     with image:
         _check_pixels(image.size, name, max_pixels)
-        pixels = image.width * image.height
+        # Half of what is coded may be an alpha plane, which is part of each pixel.
+        pixels = max(image.width * image.height, stripped.coded_pixels // 2)
+        if pixels > max_pixels:
+            raise ImageTooLarge(
+                name, f"{pixels} pixels are coded, though it says {image.width} x {image.height}"
+            )
         if stripped.scans * pixels > MAX_SCANNED_PIXELS:
             raise ImageNotDecodable(name, f"{stripped.scans} scans of {pixels} pixels take too long")
         with _BUDGET.hold(pixels):

@@ -9,6 +9,7 @@ decoder to complain of, unless that would take too long.
 import re
 from dataclasses import dataclass
 
+from recommender.images.avif import Unreadable, coded_pixels
 from recommender.images.exif import UPRIGHT, read_orientation
 
 MAX_CHUNKS = 200_000
@@ -33,11 +34,19 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A file that gives the same picture; `scans` is how often decoding goes over all of its pixels."""
+    """A file that gives the same picture.
+
+    Args:
+        data: the file.
+        orientation: that of its EXIF, where that was dropped.
+        scans: how often decoding goes over all of its pixels.
+        coded_pixels: what is decoded, where that may be more than the header says.
+    """
 
     data: bytes
     orientation: int = UPRIGHT
     scans: int = 1
+    coded_pixels: int = 0
 
 
 def strip(data: bytes) -> Stripped:
@@ -52,6 +61,8 @@ def strip(data: bytes) -> Stripped:
         return _strip_png(data)
     if data.startswith((b"GIF87a", b"GIF89a")):
         return _strip_gif(data)
+    if data[4:8] == b"ftyp":
+        return _measured_avif(data)
     return Stripped(data)
 
 
@@ -152,3 +163,13 @@ def _strip_gif(data: bytes) -> Stripped:
         raise Malformed("it holds no image")
     view = memoryview(data)
     return Stripped(b"".join((view[:screen], control, view[found.start() :])))
+
+
+def _measured_avif(data: bytes) -> Stripped:
+    """As it is, but a sequence passes for a still: its first frame, which is an item, and not a track."""
+    if data[8:12] == b"avis":
+        data = b"".join((data[:8], b"avif", memoryview(data)[12:]))
+    try:
+        return Stripped(data, coded_pixels=coded_pixels(data))
+    except Unreadable as error:
+        raise Malformed(str(error)) from error
