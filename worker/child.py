@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 log = logging.getLogger(__name__)
 STEADY_S = 60
@@ -11,12 +11,22 @@ MAX_PAUSE_S = 30
 
 
 class Child:
-    """Started, watched, started again after a growing pause, ended in the end."""
+    """Started, watched, started again after a growing pause, ended in the end.
 
-    def __init__(self, name: str, command: Callable[[], list[str]], environment: Mapping[str, str]) -> None:
+    `inherited` are descriptors that it has from us.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], list[str]],
+        environment: Mapping[str, str],
+        inherited: Sequence[int] = (),
+    ) -> None:
         self.name = name
         self._command = command
         self._environment = environment
+        self._inherited = inherited
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._start_at = 0.0
         self._pause_s = 1.0
@@ -35,7 +45,10 @@ class Child:
         """Start it now."""
         # A session of its own: Ctrl+C in the terminal reaches the parent alone, which ends its children.
         self._process = subprocess.Popen(  # noqa: S603  # our own command line
-            self._command(), env=dict(self._environment), start_new_session=True
+            self._command(),
+            env=dict(self._environment),
+            start_new_session=True,
+            pass_fds=self._inherited,
         )
         self._started_at = time.monotonic()
 

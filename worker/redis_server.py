@@ -1,15 +1,21 @@
 """The private redis-server of `lookalike up`: loopback only, append-only file, data under `data_dir`."""
 
+import fcntl
 import importlib.util
 import os
 import shutil
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
 from config.settings import ConfigurationError
+from recommender.errors import BrokerUnavailable
+from recommender.waiting import Stopped, wait_for
+from worker.broker import broker_errors
 from worker.die_with_parent import dying_with_parent
 
 USUAL_PORT = 6379
@@ -19,12 +25,16 @@ class PrivateRedis:
     """Where it is and how it is started. Redis's usual port if that is free, else any.
 
     The port stays the same as long as it is free.
+
+    Args:
+        folder: for its files.
+        lock: a descriptor that its process inherits; see `private_redis`.
     """
 
-    def __init__(self, data_dir: Path) -> None:
-        self.folder = data_dir.resolve() / "redis"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = _port(self.folder)
+    def __init__(self, folder: Path, lock: int) -> None:
+        self.folder = folder
+        self.lock = lock
+        self.port = _port(folder)
 
     @property
     def url(self) -> str:
@@ -50,13 +60,39 @@ class PrivateRedis:
         flags = [part for name, value in options.items() for part in (f"--{name}", value)]
         return dying_with_parent([find_executable(), *flags], signal.SIGTERM)
 
-    def answers(self) -> bool:
-        """Whether it is up and has read its file."""
-        with redis.Redis(port=self.port, socket_timeout=2, socket_connect_timeout=2) as client:
+    def ping(self) -> None:
+        """Return if it is up and has read its file.
+
+        Raises:
+            BrokerUnavailable: not yet.
+        """
+        client = redis.Redis(port=self.port, socket_timeout=2, socket_connect_timeout=2)
+        with broker_errors(), client:
+            client.ping()
+
+
+@contextmanager
+def private_redis(data_dir: Path, stopped: Stopped) -> Iterator[PrivateRedis]:
+    """The one of this folder, once that of the last run has ended. Blocks.
+
+    A parent that was killed leaves a server behind that still writes its file. Two must not write one
+    file, and the first has the port that producers know. So each inherits the descriptor of a locked file:
+    the kernel lets go of the lock when the last process that has it ends, however.
+
+    Raises:
+        ShuttingDown: `stopped` said so while it waited.
+    """
+    folder = _folder(data_dir)
+    with (folder / "lock").open("a") as lock:
+
+        def attempt() -> None:
             try:
-                return bool(client.ping())
-            except redis.RedisError:
-                return False
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BrokerUnavailable("the redis-server of the last run has not ended yet") from error
+
+        wait_for("private redis", str(folder), attempt, stopped)
+        yield PrivateRedis(folder, lock.fileno())
 
 
 def find_executable() -> str:
@@ -80,10 +116,15 @@ def find_executable() -> str:
 
 def avoid_usual_port(data_dir: Path) -> None:
     """Settle on a free port before the first start, for a stack that nobody looks for at the usual one."""
-    folder = data_dir.resolve() / "redis"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(data_dir)
     if _remembered(folder) is None:
         _remember(folder, _free_port())
+
+
+def _folder(data_dir: Path) -> Path:
+    folder = data_dir.resolve() / "redis"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _port(folder: Path) -> int:

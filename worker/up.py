@@ -13,51 +13,54 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
 from config.logging import configure_logging
 from config.settings import PREFIX, ConfigurationError, Settings, load_settings
+from recommender.errors import BrokerUnavailable, ShuttingDown
+from recommender.waiting import MAX_PAUSE_S
 from worker.child import Child
 from worker.die_with_parent import dying_with_parent
 from worker.owner import Owner, read_address
-from worker.redis_server import PrivateRedis, avoid_usual_port
+from worker.redis_server import PrivateRedis, avoid_usual_port, private_redis
 
 log = logging.getLogger(__name__)
-REDIS_READY_S = 60
-WORKER_ENDS_WITHIN_S = 120
+END_SLACK_S = 15
+"""Beyond the worker's own grace period, within which its watchdog ends it."""
 REDIS_ENDS_WITHIN_S = 30
+SAY_AFTER_S = 3
 STACK_READY_S = 180
 WORKER = ("worker", "-P", "threads", "--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 class Up:
-    """The parent. `run` blocks; `stop` may be called by a signal handler."""
+    """The parent. `run` blocks until `stopping` is set; by a signal handler, say."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, private: PrivateRedis | None, stopping: Event) -> None:
         self._settings = settings
-        self._stopping = Event()
+        self._private = private
+        self._stopping = stopping
         environment = {**os.environ, f"{PREFIX}WORKER__ALL_IN_ONE": "true"}
         self._redis: Child | None = None
-        self._private: PrivateRedis | None = None
-        if settings.redis.url is None:
-            self._private = PrivateRedis(settings.data_dir)
-            self._redis = Child("redis", self._private.command, os.environ)
-            environment[f"{PREFIX}REDIS__URL"] = self._private.url
+        if private is not None:
+            self._redis = Child("redis", private.command, os.environ, (private.lock,))
+            environment[f"{PREFIX}REDIS__URL"] = private.url
         command = [sys.executable, "-m", "celery", "--quiet", "-A", "worker", *WORKER]
         self._worker = Child("worker", lambda: dying_with_parent(command, signal.SIGKILL), environment)
 
-    def stop(self) -> None:
-        """End the children and return from `run`."""
-        self._stopping.set()
-
     def run(self) -> int:
-        """Keep everything running until `stop`; returns the exit code."""
+        """Keep everything running; returns the exit code.
+
+        Raises:
+            ConfigurationError: redis-server does not start.
+        """
         try:
-            if not self._start_redis():
-                return 1
+            self._start_redis()
+            if self._stopping.is_set():
+                return 0
             self._worker.start()
             announced = False
             while not self._stopping.wait(0.2):
@@ -70,24 +73,30 @@ class Up:
                         child.tend()
             return 0
         finally:
-            self._worker.end(WORKER_ENDS_WITHIN_S)
+            self._worker.end(self._settings.worker.grace_s + END_SLACK_S)
             if self._redis is not None:
                 self._redis.end(REDIS_ENDS_WITHIN_S)
 
-    def _start_redis(self) -> bool:
+    def _start_redis(self) -> None:
+        """Start it, and wait until it has read its file, which may take long."""
         if self._redis is None or self._private is None:
-            return True
-        self._redis.start()
-        deadline = time.monotonic() + REDIS_READY_S
-        while not self._private.answers():
-            if self._redis.returncode is not None or time.monotonic() > deadline:
-                sys.stderr.write(
-                    f"lookalike: redis-server does not answer; see {self._private.folder}/redis.log\n"
-                )
-                return False
-            if self._stopping.wait(0.05):
-                return False
-        return True
+            return
+        redis, private = self._redis, self._private
+        redis.start()
+        said_at = time.monotonic() + SAY_AFTER_S
+        while not self._stopping.wait(0.05):
+            if redis.returncode is not None:
+                raise ConfigurationError(f"redis-server does not start; see {private.folder}/redis.log")
+            try:
+                private.ping()
+            except BrokerUnavailable as error:
+                if time.monotonic() > said_at:
+                    said_at = time.monotonic() + MAX_PAUSE_S
+                    log.warning(
+                        "waiting_for", extra={"what": "redis", "where": private.url, "error": str(error)}
+                    )
+            else:
+                return
 
     def _announce(self) -> bool:
         """Say where the worker serves, once it does."""
@@ -104,11 +113,17 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log)
-        with _alone_in(settings.data_dir):
-            up = Up(settings)
+        stopping = Event()
+        with ExitStack() as stack:
+            stack.enter_context(_alone_in(settings.data_dir))
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: up.stop())
-            return up.run()
+                signal.signal(number, lambda *_: stopping.set())
+            private = None
+            if settings.redis.url is None:
+                private = stack.enter_context(private_redis(settings.data_dir, stopping.wait))
+            return Up(settings, private, stopping).run()
+    except ShuttingDown:
+        return 0
     except ConfigurationError as error:
         sys.stderr.write(f"lookalike: {error}\n")
         return 1
@@ -162,7 +177,7 @@ def running_stack(env: Mapping[str, str], data_dir: Path) -> Iterator[Stack]:
         yield Stack(owner.url, owner.redis_url, owner.token)
     finally:
         process.terminate()
-        process.wait(WORKER_ENDS_WITHIN_S + REDIS_ENDS_WITHIN_S + 10)
+        process.wait(load_settings().worker.grace_s + END_SLACK_S + REDIS_ENDS_WITHIN_S + 10)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", data_dir: Path, start: int) -> Owner:

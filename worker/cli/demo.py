@@ -1,9 +1,12 @@
 """`lookalike demo`."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +34,7 @@ def demo(
     """
     from worker.demo.run import running_demo  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, _leave)
     with running_demo(products, SHEET) as result:
         problems = result.problems()
         if as_json:
@@ -43,6 +47,12 @@ def demo(
             _serve(result.url)
     if problems:
         raise typer.Exit(1)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """End by an exception, so that what was started is ended and its folder removed; once is enough."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _serve(url: str) -> None:

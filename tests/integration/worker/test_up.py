@@ -17,7 +17,7 @@ import redis
 
 from config.settings import PREFIX
 from worker.owner import Owner, read_address
-from worker.redis_server import avoid_usual_port
+from worker.redis_server import avoid_usual_port, private_redis
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -123,6 +123,33 @@ def test_killed_and_started_again_it_has_what_it_had(
     assert up.wait(60) == 0
     assert not (data_dir / "owner.json").exists()
     assert not any(child.is_running() for child in children)
+
+
+def test_killed_it_waits_for_the_redis_that_is_left(
+    start_up: Any, data_dir: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    up = start_up()
+    owner = wait_for("up is ready", lambda: ready(data_dir))
+    (redis_server,) = [child for child in psutil.Process(up.pid).children() if "redis" in child.name()]
+    redis_server.suspend()  # as if it took long to write its file
+    os.kill(up.pid, signal.SIGKILL)
+    up.wait(10)
+    up = start_up()
+    wait_for("it waits", lambda: "private redis" in (tmp_path / "up.log").read_text())
+    assert redis_server.is_running()
+    redis_server.resume()
+    again = wait_for("up is ready again", lambda: ready(data_dir, owner.pid))
+    assert again.redis_url == owner.redis_url
+
+
+def test_told_to_end_while_it_waits_it_ends(
+    start_up: Any, data_dir: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    with private_redis(data_dir, lambda _: True):
+        up = start_up()
+        wait_for("it waits", lambda: "private redis" in (tmp_path / "up.log").read_text())
+        up.terminate()
+        assert up.wait(60) == 0
 
 
 @pytest.mark.usefixtures("data_dir")
