@@ -30,7 +30,7 @@ class Cause:
 
     def names(self, letter: Mapping[str, str]) -> bool:
         """Whether the letter is about this fault."""
-        return self.token in letter["image"] or self.token in letter["document"]
+        return any(self.token in text for text in letter.values())
 
 
 @dataclass

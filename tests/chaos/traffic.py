@@ -3,7 +3,7 @@
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Thread
@@ -114,10 +114,10 @@ class Producer:
         self._app.conf.broker_transport_options = {"socket_timeout": 5, "socket_connect_timeout": 5}
         self._ledger = ledger
 
-    def send(self, kind: Kind, documents: list[Document]) -> bool:
-        """Publish one message; answers whether the call returned."""
+    def send(self, kind: Kind, documents: list[Document], bad: Sequence[Any] = ()) -> bool:
+        """Publish one message; answers whether the call returned. `bad` go with it, and not into the book."""
         try:
-            self._app.send_task(kind, args=[documents], queue="products", retry=False)
+            self._app.send_task(kind, args=[[*documents, *bad]], queue="products", retry=False)
         except FAILURES:
             self._ledger.note(kind, documents, held=False)
             return False
