@@ -116,6 +116,7 @@ def test_redis_keeps_what_it_acknowledged(services: dict[str, Any]) -> None:
     command = services["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert options["--appendonly"] == "yes"
+    assert options["--appendfsync"] == "everysec"
     assert options["--maxmemory-policy"] == "noeviction"
     assert services["redis"]["volumes"] == ["redis:/data"]
 
