@@ -56,7 +56,7 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
             settings,
             resources,
             pipeline,
-            DeadLetters(client, settings.catalog),
+            DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm),
             client,
             Deliveries(client, settings.redis.key_prefix or ""),
             breakers,

@@ -71,7 +71,7 @@ class StreamConsumer:
         self._stream = f"{settings.catalog}:events"
         self._name = f"{socket.gethostname()}-{os.getpid()}"
         self._client = open_redis(settings.redis)
-        self._dead_letters = DeadLetters(self._client, settings.catalog)
+        self._dead_letters = DeadLetters(self._client, settings.catalog, settings.worker.dead_letters_alarm)
         self._stopping = Event()
 
     def run(self) -> None:
