@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from config.settings import RedisSettings
 from recommender import metrics
@@ -15,6 +16,7 @@ from recommender.errors import BrokerUnavailable, ImageNotFound
 from worker.broker import open_redis
 from worker.jobs import dead_letters
 from worker.jobs.dead_letters import DeadLetter, DeadLetters
+from worker.stream import StreamConsumer
 
 STREAM = "lookalike:dead-letters"
 CAUSES = f"{STREAM}:causes"
@@ -280,3 +282,10 @@ def test_from_the_alarm_on_it_is_an_error_at_most_once_a_minute(
     assert alarms(letter("e")) == []
     clock[0] += 1
     assert alarms(letter("e")) == [5]
+
+
+def test_the_stream_consumer_knows_when_to_sound_the_alarm(redis_server: Any, make_settings: Any) -> None:
+    settings = make_settings(redis={"url": redis_server.url}, worker={"dead_letters_alarm": 7})
+    consumer = StreamConsumer(Celery("test", set_as_current=False), settings)
+    assert consumer._dead_letters._alarm == 7
+    consumer._client.close()

@@ -303,7 +303,7 @@ def test_a_broken_image_is_one_letter_until_it_is_there(
     wait_for: Any,
     kept: DeadLetters,
 ) -> None:
-    shop = start_worker()
+    shop = start_worker(WORKER__DEAD_LETTERS_ALARM="1")
     late = document("late", f"s3://{s3.bucket}/late.jpg", attributes={"sizes": ["38", "39"], "new": True})
 
     def attempts(count: int) -> DeadLetter:
@@ -333,3 +333,6 @@ def test_a_broken_image_is_one_letter_until_it_is_there(
     assert shop.product("late") == there
     assert kept.count() == 0
     assert shop.stop() == 0
+    logged = shop.log.read_text()
+    assert logged.count('"dead_letter"') == 3
+    assert logged.count('"dead_letters_alarm"') == 1
