@@ -4,7 +4,7 @@
 `sentinel://HOST:PORT;sentinel://HOST:PORT/DB`. Users and passwords are those of Redis, not of the sentinels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
@@ -22,7 +22,7 @@ class Address:
     hosts: tuple[tuple[str, int], ...]
     database: int = 0
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     tls: dict[str, Any] | None = None
     """redis-py's options of a TLS connection; None without TLS."""
     master: str | None = None

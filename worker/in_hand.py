@@ -58,6 +58,7 @@ class InHand:
         self._books = books
         for tag in list(self._held):
             self.let_go(tag)
+        self.pay()
 
     def leave(self, books: Books) -> None:
         """That connection is closed."""
