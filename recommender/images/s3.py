@@ -113,21 +113,26 @@ class S3Store:
             FeedError: it is not allowed or not there; an image would be an `ImageError`.
             ImageStoreUnavailable: the store failed; the same request may succeed later.
         """
-        with _feed_errors(uri):
+        with _feed_errors(uri), deadline(self._settings.timeout_s):
             response = self._get_from(uri, start, etag)
         if response is None:
             yield Streamed(etag or "", iter(()))
             return
         with closing(response["Body"]) as body:
-            yield Streamed(response.get("ETag", ""), _chunks(uri, body))
+            yield Streamed(response.get("ETag", ""), self._chunks(uri, body))
 
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
 
-    def _next(self, chunks: Iterator[bytes]) -> bytes | None:
-        with deadline(self._settings.timeout_s):
-            return next(chunks, None)
+    def _chunks(self, uri: str, body: "StreamingBody") -> Iterator[bytes]:
+        chunks = body.iter_chunks(CHUNK_BYTES)
+        while True:
+            with _feed_errors(uri), deadline(self._settings.timeout_s):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
     def _get(self, uri: str, etag: str | None) -> "GetObjectOutputTypeDef | None":
         bucket, key = self._place(uri)
@@ -166,11 +171,6 @@ class S3Store:
                 return response
             response["Body"].close()  # the store ignores conditions, or ranges
         return self.client.get_object(Bucket=bucket, Key=key)
-
-
-def _chunks(uri: str, body: "StreamingBody") -> Iterator[bytes]:
-    with _feed_errors(uri):
-        yield from body.iter_chunks(CHUNK_BYTES)
 
 
 @contextmanager
