@@ -75,11 +75,14 @@ def _queue(event_type: str) -> str:
 
 
 def _of_envelope(envelope: dict[str, Any]) -> Message:
-    """What a message said, as it lay in the broker; its count of deliveries starts over."""
+    """What a message said, as it lay in the broker; its count of deliveries starts over.
+
+    Under an id of its own: the steps that a catalog job has done already are claimed by the old one.
+    """
     headers, properties = envelope["headers"], envelope["properties"]
     if not isinstance(headers, dict) or not isinstance(properties, dict):
         raise InvalidEvent("", "its message has no headers and properties")
-    task, identity = headers.get("task"), headers.get("id")
+    task = headers.get("task")
     if not isinstance(task, str) or task not in ROUTES:
         raise InvalidEvent("headers.task", f"no task is called {task!r}")
     info = properties.get("delivery_info")
@@ -90,5 +93,4 @@ def _of_envelope(envelope: dict[str, Any]) -> Message:
         args,
         kwargs,
         queue=queue if queue in QUEUES and queue != QUARANTINE else None,
-        id=identity if isinstance(identity, str) else None,
     )
