@@ -80,9 +80,10 @@ class ProductState:
 
     @property
     def version(self) -> int:
-        """The greatest version that counts."""
+        """The greatest version that counts; -1 where nothing is known."""
         stamps = [patch.stamp for patch in self.patches.values()]
-        return max([*stamps, *([self.base] if self.base else [])]).version
+        stamps += [self.base] if self.base else []
+        return max(stamps).version if stamps else -1
 
 
 UNKNOWN = ProductState()

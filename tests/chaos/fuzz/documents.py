@@ -140,7 +140,9 @@ def _accept(event_type: str, document: Any) -> bool:
         return False
     state = merge(UNKNOWN, event)
     assert merge(state, event) == state, "a repeated event changes something"
-    _survives(event, state)
+    assert state.version == (event.version if state != UNKNOWN else -1)
+    if state != UNKNOWN:  # a patch of no attributes says nothing, and nothing is written
+        _survives(event, state)
     for other_type, other in (("products.upsert", _PRODUCT), ("products.patch", _PATCH)):
         before = merge(UNKNOWN, parse_product_event(other_type, {**other, "id": event.id}))
         _survives(event, merge(before, event))
@@ -169,7 +171,7 @@ def _with_a_hostile_part(data: Any, rng: random.Random) -> Any:
                 return {**data, name: _with_a_hostile_part(data[name], rng)}
     if isinstance(data, list) and data and rng.random() < 0.8:
         at = rng.randrange(len(data))
-        copies = rng.choice((0, 1, 1, 1, 2, 300))
+        copies = rng.choice((0, 1, 1, 1, 2, 300 if len(data) < 5 else 2))
         return data[:at] + [_with_a_hostile_part(data[at], rng)] * copies + data[at + 1 :]
     return rng.choice(_HOSTILE)
 

@@ -210,6 +210,11 @@ def test_nothing_to_do_gives_back_an_equal_state(stale: ProductDocument) -> None
     assert merge(state, stale) == state
 
 
+def test_a_patch_of_no_attributes_says_nothing() -> None:
+    assert state_after(patch(7, attributes={})) == UNKNOWN
+    assert UNKNOWN.version == -1
+
+
 def test_the_trace_id_decides_nothing_and_is_not_kept() -> None:
     traced = state_after(upsert(1, title="T", trace_id="abc"))
     assert traced == state_after(upsert(1, title="T"))

@@ -15,8 +15,9 @@ def upsert(version: int, *images: Any, identity: str = "a") -> Any:
     return parse_product_event("products.upsert", document)
 
 
-def patch(version: int) -> Any:
-    return parse_product_event("products.patch", {"id": "a", "version": version, "price": 1.0})
+def patch(version: int, **fields: Any) -> Any:
+    said = fields or {"price": 1.0}
+    return parse_product_event("products.patch", {"id": "a", "version": version, **said})
 
 
 def delete(version: int) -> Any:
@@ -101,6 +102,7 @@ def test_images_are_looked_at_only_where_they_may_have_changed(
         ([patch(1)], stored(upsert(2), images=[EMBEDDED]), False, "s"),
         ([upsert(1), patch(3), upsert(2), patch(3)], None, True, "aaar"),
         ([delete(3), upsert(2)], None, True, "as"),
+        ([patch(1, attributes={})], None, False, "r"),
         ([Embed(id="a")], None, False, "s"),
         ([Embed(id="a")], stored(upsert(1), images=[EMBEDDED]), True, "a"),
     ],
