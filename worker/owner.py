@@ -65,7 +65,7 @@ def read_address(data_dir: Path) -> Owner | None:
     """What was left, whether or not anyone is there."""
     try:
         text = _path(data_dir).read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Owner(**json.loads(text))
 

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from recommender.index.embedded_points import EdgeStore, create_shard
 from recommender.index.products import PointIndex
+from recommender.index.protocol import Collection
 from recommender.index.schema import Schema
 
 
@@ -54,14 +56,24 @@ class EmbeddedEngine:
         with self._lock:
             store = self._stores.get(fingerprint)
             if store is None or store.closed:
-                path = self._path(fingerprint)
-                if not path.exists():
-                    raise KeyError(fingerprint)
-                dimension = json.loads((path / "collection.json").read_text())["dimension"]
-                store = EdgeStore(path / "shard", dimension)
+                store = self._load(fingerprint)
                 store.ensure_indexes(self._schema)
                 self._stores[fingerprint] = store
             return PointIndex(store, self._schema, fingerprint)
+
+    def describe(self, fingerprint: str) -> Collection:
+        """Look at one collection; changes nothing.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+            IndexInUse: another process owns it.
+        """
+        with self._lock:
+            store = self._stores.get(fingerprint)
+            if store is not None and not store.closed:
+                return store.describe(self._schema)
+            with closing(self._load(fingerprint)) as looked_at:
+                return looked_at.describe(self._schema)
 
     def fingerprints(self) -> list[str]:
         """List the fingerprints of all collections of this catalog, sorted."""
@@ -103,6 +115,13 @@ class EmbeddedEngine:
         with self._lock:
             while self._stores:
                 self._stores.popitem()[1].close()
+
+    def _load(self, fingerprint: str) -> EdgeStore:
+        path = self._path(fingerprint)
+        if not path.exists():
+            raise KeyError(fingerprint)
+        dimension = json.loads((path / "collection.json").read_text())["dimension"]
+        return EdgeStore(path / "shard", dimension)
 
     def _path(self, fingerprint: str) -> Path:
         return self._folder / self._schema.collection(fingerprint)

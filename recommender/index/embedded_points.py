@@ -16,7 +16,7 @@ import qdrant_edge as edge
 from recommender.errors import IndexInUse, IndexUnavailable, ShuttingDown
 from recommender.index.filters import Between, Condition, OneOf, PointIs, Where
 from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload
-from recommender.index.protocol import Vectors
+from recommender.index.protocol import Collection, Vectors
 from recommender.index.schema import VECTOR, IndexKind, Schema
 
 _SCHEMA_TYPE: dict[IndexKind, edge.PayloadSchemaType] = {
@@ -51,6 +51,15 @@ class EdgeStore:
             for field, kind in schema.payload_indexes.items():
                 if field not in existing:
                     self._shard.update(edge.UpdateOperation.create_field_index(field, _SCHEMA_TYPE[kind]))
+
+    def describe(self, schema: Schema) -> Collection:
+        """Look at the shard, which says of its vectors only what its maker wrote beside it."""
+        with self._answering():
+            info = self._shard.info()
+        indexed = {field: index.data_type for field, index in info.payload_schema.items()}
+        wanted = {field: _SCHEMA_TYPE[kind] for field, kind in schema.payload_indexes.items()}
+        missing = tuple(field for field, kind in wanted.items() if indexed.get(field) != kind)
+        return Collection(info.points_count, self.dimension, "cosine", missing)
 
     def retrieve(
         self, ids: Sequence[str], *, fields: Sequence[str] | None = None, vectors: bool = False

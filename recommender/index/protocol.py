@@ -75,6 +75,17 @@ class Page:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What a collection is like, looked at from outside."""
+
+    points: int
+    dimension: int
+    distance: str
+    missing_indexes: tuple[str, ...]
+    """Payload fields that the schema indexes, and that have no index, or one of another kind."""
+
+
 class ProductIndex(Protocol):
     """Reads, compare-and-swap writes and searches of one collection. Thread-safe.
 
@@ -147,6 +158,15 @@ class IndexEngine(Protocol):
 
     def open(self, fingerprint: str) -> ProductIndex:
         """Open one collection.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+            IndexInUse: another process owns the embedded index.
+        """
+        ...
+
+    def describe(self, fingerprint: str) -> Collection:
+        """Look at one collection; changes nothing, where `open` creates the payload indexes that are missing.
 
         Raises:
             KeyError: there is none of this fingerprint.

@@ -7,6 +7,7 @@ from qdrant_client import QdrantClient, models
 from config.settings import IndexSettings
 from recommender.errors import IndexUnavailable, StartupError
 from recommender.index.products import PointIndex
+from recommender.index.protocol import Collection
 from recommender.index.schema import VECTOR, IndexKind, Schema
 from recommender.index.server_points import ServerStore, answering
 
@@ -79,6 +80,28 @@ class ServerEngine:
         assert isinstance(vectors, dict)
         self._ensure_indexes(name)
         return PointIndex(ServerStore(self._client, name, vectors[VECTOR].size), self._schema, fingerprint)
+
+    def describe(self, fingerprint: str) -> Collection:
+        """Look at one collection; changes nothing.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        name = self._schema.collection(fingerprint)
+        if not self._exists(name):
+            raise KeyError(fingerprint)
+        with answering():
+            found = self._client.get_collection(name)
+        vectors = found.config.params.vectors
+        vector = vectors.get(VECTOR) if isinstance(vectors, dict) else vectors
+        indexed = {field: info.data_type for field, info in found.payload_schema.items()}
+        wanted = {field: _SCHEMA_TYPE[kind] for field, kind in self._schema.payload_indexes.items()}
+        return Collection(
+            points=found.points_count or 0,
+            dimension=vector.size if vector else 0,
+            distance=vector.distance.value.lower() if vector else "",
+            missing_indexes=tuple(field for field, kind in wanted.items() if indexed.get(field) != kind),
+        )
 
     def fingerprints(self) -> list[str]:
         """List the fingerprints of all collections of this catalog, sorted."""

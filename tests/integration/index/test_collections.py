@@ -3,7 +3,7 @@ import pytest
 from recommender.catalog import Filter
 from recommender.errors import EncoderMismatch, ShuttingDown
 from recommender.index.open import open_serving_index
-from recommender.index.protocol import IndexEngine, ProductIndex
+from recommender.index.protocol import Collection, IndexEngine, ProductIndex
 from tests.integration.index.builders import DIMENSION, first, rows
 from tests.integration.index.conftest import FINGERPRINT, OpenShop
 
@@ -24,6 +24,18 @@ def test_creating_again_keeps_what_is_there(engine: IndexEngine, index: ProductI
     engine.create(FINGERPRINT, DIMENSION)
     assert engine.fingerprints() == [FINGERPRINT]
     assert engine.open(FINGERPRINT).count(Filter()) == 1
+
+
+def test_a_collection_is_described_and_left_as_it_is(open_shop: OpenShop) -> None:
+    open_shop(attributes=("colour",)).create(FINGERPRINT, DIMENSION)
+    engine = open_shop(attributes=("colour", "sizes"))
+    for _ in range(2):
+        missing = ("attributes.sizes",)
+        assert engine.describe(FINGERPRINT) == Collection(0, DIMENSION, "cosine", missing)
+    engine.open(FINGERPRINT).write([first("a", rows(1))])
+    assert engine.describe(FINGERPRINT) == Collection(1, DIMENSION, "cosine", ())
+    with pytest.raises(KeyError):
+        engine.describe(OTHER)
 
 
 def test_collections_of_two_encoders_hold_their_own(engine: IndexEngine, index: ProductIndex) -> None:

@@ -56,10 +56,11 @@ def start_up(variables: dict[str, str], tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def lookalike(variables: dict[str, str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    def run(*arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, stdin: str | None = None, **settings: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-c", "from worker.cli import main; main()", *arguments]
+        env = variables | {f"{PREFIX}{name}": value for name, value in settings.items()}
         return subprocess.run(  # noqa: S603
-            command, env=variables, input=stdin, capture_output=True, text=True, check=False, timeout=120
+            command, env=env, input=stdin, capture_output=True, text=True, check=False, timeout=120
         )
 
     return run
@@ -284,12 +285,12 @@ def test_the_command_line(
     wait_for("it fails again", came_back)
     assert json.loads(lookalike("dead-letters", "drop", "--all", "--json").stdout)["dropped"] == 1
     checks = json.loads(lookalike("doctor", "--json").stdout)
-    assert {check["subject"]: check["ok"] for check in checks} == {
-        "redis": True,
-        "encoder": True,
-        "index": True,
-        f"bucket {s3.bucket}": True,
-    }
+    assert all(set(check) == {"subject", "state", "found", "remedy"} for check in checks)
+    assert [check for check in checks if check["state"] == "fix"] == []
+    assert {"redis", "encoder", "index", f"bucket {s3.bucket}"} <= {check["subject"] for check in checks}
+    sick = lookalike("doctor", ENCODER__NAME="no-such")
+    assert sick.returncode == 1
+    assert "FIX  encoder: " in sick.stdout
     assert json.loads(lookalike("reindex", "--id", "p0", "--json").stdout)["published"] == "catalog.reindex"
     refused = lookalike("refresh", "nonsense")
     assert refused.returncode == 1

