@@ -1,14 +1,20 @@
 """Points in Qdrant Edge, Qdrant's own engine in this process, durable by its write-ahead log.
 
-Its calls are thread-safe, and every one holds the interpreter lock throughout, so that locks of our
-own would add nothing. It searches exactly: a graph is built by `optimize()` alone, which stops the
-whole process for its duration and is never called here.
+Its calls are thread-safe, and every one holds the interpreter lock throughout. It searches exactly: a
+graph is built by `optimize()` alone, which stops the whole process for its duration and is never called
+here.
+
+Its log keeps the conditions of a write as they are and decides them anew when it is replayed. A kill in
+the middle of a flush leaves segments that are in part ahead of the log, so that "rev is what was read"
+no longer holds there and the write would be lost. So conditions are decided here, by the one process
+that owns the shard, and the log names points.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import qdrant_edge as edge
@@ -27,6 +33,7 @@ _SCHEMA_TYPE: dict[IndexKind, edge.PayloadSchemaType] = {
 # The log shrinks when what it says is flushed, which stops the process for about 0.2 s; and the next
 # start replays the rest of it, about 8,000 points a second.
 _FLUSH_EVERY_POINTS = 4096
+_EVERY = 2**40
 _LOCKED = "WouldBlock"  # in what load() raises while another process holds the write-ahead log
 
 
@@ -41,6 +48,7 @@ class EdgeStore:
         self.dimension = dimension
         self.closed = False
         self._unflushed = 0
+        self._deciding = Lock()  # from the decision to the write
         with self._answering():
             self._shard = _load(folder)
 
@@ -74,9 +82,9 @@ class EdgeStore:
 
         Blocks every thread while it runs, and longer by a flush now and then.
         """
-        with self._answering():
+        with self._answering(), self._deciding:
             for operation in operations:
-                self._shard.update(_update(operation))
+                self._shard.update(self._decided(operation))
                 self._unflushed += 1 if isinstance(operation, OverwritePayload) else len(operation.points)
             if self._unflushed >= _FLUSH_EVERY_POINTS:
                 self.flush()
@@ -149,6 +157,27 @@ class EdgeStore:
             self.closed = True
             self._shard.close()
 
+    def _decided(self, operation: Operation) -> edge.UpdateOperation:
+        """The operation on those points that its condition holds for now."""
+        if isinstance(operation, OverwritePayload):
+            return edge.UpdateOperation.overwrite_payload(
+                self._matching(operation.where), dict(operation.payload)
+            )
+        if isinstance(operation, Insert):
+            there = self._shard.retrieve([point.id for point in operation.points], False, False)
+            present = {str(record.id) for record in there}
+            written = [point for point in operation.points if point.id not in present]
+        else:
+            matching = {str(point_id) for point_id in self._matching(operation.where)}
+            written = [point for point in operation.points if point.id in matching]
+        return edge.UpdateOperation.upsert_points([_point(point) for point in written])
+
+    def _matching(self, where: Where) -> "list[edge.PointId]":  # a name of its stubs alone
+        request = edge.ScrollRequest(
+            limit=_EVERY, filter=_filter(where), with_payload=False, with_vector=False
+        )
+        return [record.id for record in self._shard.scroll(request)[0]]
+
     def _found(
         self, point: edge.Record | edge.ScoredPoint, with_vectors: bool, score: float = 0.0
     ) -> FoundPoint:
@@ -194,17 +223,6 @@ def _rows(vector: object, dimension: int) -> Vectors:
     """(N, D) float32; no rows for a point without the vector."""
     rows = vector.get(VECTOR, []) if isinstance(vector, dict) else []
     return np.asarray(rows, dtype=np.float32).reshape(-1, dimension)
-
-
-def _update(operation: Operation) -> edge.UpdateOperation:
-    if isinstance(operation, OverwritePayload):
-        return edge.UpdateOperation.overwrite_payload_by_filter(
-            _filter(operation.where), dict(operation.payload)
-        )
-    points = [_point(point) for point in operation.points]
-    if isinstance(operation, Insert):
-        return edge.UpdateOperation.upsert_points(points, update_mode=edge.UpdateMode.InsertOnly)
-    return edge.UpdateOperation.upsert_points(points, _filter(operation.where), edge.UpdateMode.UpdateOnly)
 
 
 def _point(point: NewPoint) -> edge.Point:

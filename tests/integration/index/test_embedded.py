@@ -1,3 +1,4 @@
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from recommender.index.embedded import EmbeddedEngine
 from recommender.index.embedded_points import EdgeStore
 from recommender.index.products import PointIndex
 from recommender.index.schema import Schema
-from tests.integration.index.builders import DIMENSION, first, rows, upserted, write
+from tests.integration.index.builders import DIMENSION, NO_ROWS, deleted, first, rows, upserted, write
 
 SCHEMA = Schema("shop")
 
@@ -62,6 +63,30 @@ def test_a_process_killed_while_writing_loses_nothing_that_returned(folder: Path
         assert product.vectors == pytest.approx(rows(2, seed=n), abs=1e-6)
     assert index.count(Filter(price_min=0.0)) >= len(written)
     engine.close()
+
+
+def test_a_flush_that_was_cut_short_loses_no_write(folder: Path) -> None:
+    live, left = folder / "shop.compact-1" / "shard", folder / "left"
+    EmbeddedEngine(folder, SCHEMA).create("compact-1", DIMENSION)
+    store = EdgeStore(live, DIMENSION)
+    index = PointIndex(store, SCHEMA, "compact-1")
+    index.write([first(name, rows(1)) for name in ("whole", "payload", "gone")])
+    store.flush()
+    index.write([write("whole", 1, upserted("whole", 2), rows(2)), first("new", rows(3))])
+    index.write([write("payload", 1, upserted("payload", 2), None)])
+    index.write([write("gone", 1, deleted("gone", 2), NO_ROWS)])
+    shutil.copytree(live, left)
+    store.flush()
+    # A kill within the flush may leave the payload indexes as they are now, and the rest as it was.
+    for indexes in live.glob("segments/*/payload_index"):
+        shutil.rmtree(left / indexes.relative_to(live))
+        shutil.copytree(indexes, left / indexes.relative_to(live))
+    index.close()
+    reopened = PointIndex(EdgeStore(left, DIMENSION), SCHEMA, "compact-1")
+    stored = reopened.read(["whole", "new", "payload", "gone"], vectors=True)
+    reopened.close()
+    found = {name: (product.rev, len(product.vectors)) for name, product in stored.items()}
+    assert found == {"whole": (2, 2), "new": (1, 3), "payload": (2, 1), "gone": (2, 0)}
 
 
 def test_a_second_process_is_told_that_the_index_is_in_use(folder: Path) -> None:
