@@ -29,7 +29,9 @@ class ObjectStore:
         """A new client, untouched by the environment's credentials and proxies."""
         session = boto3.session.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key=ACCESS_KEY)
         config = Config(s3={"addressing_style": "path"}, proxies={})
-        return session.client("s3", endpoint_url=self.endpoint_url, region_name=REGION, config=config)
+        url = self.endpoint_url
+        client: S3Client = session.client("s3", endpoint_url=url, region_name=REGION, config=config)
+        return client
 
 
 @contextmanager
