@@ -9,12 +9,12 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 
 from worker import claim
+from worker.claim import QUARANTINE
 from worker.deliveries import KEY as DELIVERIES
 from worker.in_hand import Held, InHand
 from worker.jobs.dead_letters import DeadLetter, now, stream_name, tell_arrival
 
 SWEEP_AT_MOST = 256
-QUARANTINE = "quarantine"
 
 
 class Books(stock.Channel):

@@ -10,9 +10,10 @@ from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from worker.address import Address, read_address
 from worker.breaker import may_consume
+from worker.claim import QUARANTINE as _QUARANTINE
 from worker.in_hand import InHand
 
-PRODUCTS, CATALOG, BULK, QUARANTINE = "products", "catalog", "bulk", "quarantine"
+PRODUCTS, CATALOG, BULK, QUARANTINE = "products", "catalog", "bulk", _QUARANTINE
 QUEUES = (PRODUCTS, CATALOG, BULK, QUARANTINE)
 """In order of precedence. `bulk` also holds the work that the system gives itself; see worker.transport."""
 SCHEDULED_REFRESH = "catalog.scheduled_refresh"

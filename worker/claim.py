@@ -6,6 +6,9 @@ the only one. Nothing is removed before it is written elsewhere: a command that 
 not allowed) ends its script, and nothing is lost.
 """
 
+QUARANTINE = "quarantine"
+"""The queue of messages whose bodies had begun before."""
+
 # Redis's time in seconds; Redis writes a Lua number with 17 digits.
 _NOW = """
 local time = redis.call('TIME')

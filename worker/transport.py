@@ -26,7 +26,8 @@ from kombu.utils.json import loads
 from redis.sentinel import Sentinel
 
 from worker import claim
-from worker.books import QUARANTINE, Books
+from worker.books import Books
+from worker.claim import QUARANTINE
 from worker.deliveries import LIMIT
 from worker.in_hand import Held, InHand
 from worker.jobs.dead_letters import now, stream_name
