@@ -53,5 +53,5 @@ def conclude(scene: Scene, ledger: Ledger, result: Result, *more: str) -> Result
 
 def _depths(scene: Scene) -> dict[str, int]:
     with scene.broker_client() as client:
-        depths = {queue: int(client.llen(queue)) for queue in QUEUES}  # type: ignore[arg-type]
-        return depths | {"unacked": int(client.hlen("unacked"))}  # type: ignore[arg-type]
+        depths = {queue: int(client.llen(queue)) for queue in QUEUES}
+        return depths | {"unacked": int(client.hlen("unacked"))}

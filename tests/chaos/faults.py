@@ -15,32 +15,29 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 import recommender.encoders.load
-import recommender.images.decode
-import recommender.index.open
 from recommender.encoders.protocol import Embeddings
 from recommender.errors import IndexUnavailable
+from recommender.images import decode
 from tests.chaos import record
 from tests.pixels import PixelEncoder
 
 if TYPE_CHECKING:
     import redis
 
-MARKER = b"chaos:"
-"""In the bytes of an image, followed by the name of what its decoder does."""
-
-
-def marked(picture: bytes, fault: str) -> bytes:
-    """The picture, a valid file still, that provokes this fault."""
-    return picture + MARKER + fault.encode() + b";"
-
 
 def install(client: "redis.Redis") -> None:
-    """Replace the encoder, and let decoder and index fail on demand."""
+    """Replace the encoder, and let the decoder fail on demand."""
     recommender.encoders.load.load_encoder = lambda _: CountingEncoder(client)
-    recommender.images.decode.decode = _hurting(recommender.images.decode.decode)
-    open_index = recommender.index.open.open_serving_index
+    decode.strip = _hurting(decode.strip)  # the first that sees the bytes as they came
+
+
+def install_in_worker(client: "redis.Redis") -> None:
+    """Let the index fail on demand; the child for images has none."""
+    from recommender.index import open as opening  # noqa: PLC0415  # a second that the child need not spend
+
+    open_index = opening.open_serving_index
     away = _Switch(client)
-    recommender.index.open.open_serving_index = lambda *args: _Failing(open_index(*args), away)  # type: ignore[assignment,return-value]
+    opening.open_serving_index = lambda *args: _Failing(open_index(*args), away)
 
 
 def _exit() -> None:
@@ -68,14 +65,14 @@ FAULTS: dict[str, Callable[[], None]] = {
 }
 
 
-def _hurting(decode: Callable[..., Any]) -> Callable[..., Any]:
-    def decode_or_worse(data: bytes, **kwargs: Any) -> Any:
-        _, found, fault = data.partition(MARKER)
+def _hurting(strip: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def strip_or_worse(data: bytes) -> Any:
+        _, found, fault = data.partition(record.MARKER)
         if found:
             FAULTS[fault.partition(b";")[0].decode()]()
-        return decode(data, **kwargs)
+        return strip(data)
 
-    return decode_or_worse
+    return strip_or_worse
 
 
 class _Switch:

@@ -18,6 +18,7 @@ import redis
 from tests.chaos import record
 from tests.chaos.object_store import ObjectStore
 from tests.chaos.servers import RedisServer, free_port, members
+from worker.die_with_parent import dying_with_parent
 
 QUEUES = ("products", "catalog", "bulk", "quarantine")
 LETTERS = "lookalike:dead-letters"
@@ -87,9 +88,10 @@ class Scene:
     def start_worker(self, *, wait: bool = False) -> Worker:
         """Start one; `wait` until it serves."""
         command = [sys.executable, "-m", "tests.chaos.worker_app", "-q", "worker", "-P", "threads"]
+        command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         with self.log.open("ab") as output:
             process = subprocess.Popen(
-                [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+                dying_with_parent(command, signal.SIGKILL),
                 env=dict(self.environment),
                 stdout=output,
                 stderr=output,
@@ -130,7 +132,7 @@ class Scene:
     def waiting(self) -> int:
         """Messages in the queues or in hand."""
         with self.broker_client() as client:
-            return int(sum(client.llen(queue) for queue in QUEUES) + client.hlen("unacked"))  # type: ignore[arg-type]
+            return int(sum(client.llen(queue) for queue in QUEUES) + client.hlen("unacked"))
 
     def end_workers(self) -> None:
         """Kill what runs."""

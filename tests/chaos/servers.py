@@ -1,6 +1,7 @@
 """redis-servers that may be killed and started again, free ports, what is left of a process group."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
+
+from worker.die_with_parent import dying_with_parent
 
 
 def free_port() -> int:
@@ -59,6 +62,7 @@ class RedisServer:
         command = [_executable(), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
         command += [*keeps, "--save", "", "--maxmemory-policy", "noeviction"]
         with (self.folder / "redis.log").open("ab") as log:
+            command = dying_with_parent(command, signal.SIGKILL)
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         with redis.Redis(port=self.port) as client:
             for _ in range(600):

@@ -4,9 +4,9 @@ import statistics
 import time
 from dataclasses import dataclass
 from threading import Event as Flag
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 
+from tests.chaos.background import Background
 from tests.chaos.record import VISIBILITY_TIMEOUT_S
 from tests.chaos.scene import Scene
 
@@ -25,17 +25,16 @@ class _Held:
     """How long workers worked since; while none does, nobody can take over."""
 
 
-class TakeOvers:
+class TakeOvers(Background):
     """Looks on a thread of its own as long as its context is open.
 
     A message was taken over once its lease is gone, or is a newer one.
     """
 
     def __init__(self, stage: Scene) -> None:
+        super().__init__()
         self._stage = stage
         self._pending: list[_Held] = []
-        self._ends = Flag()
-        self._thread = Thread(target=self._run, name="take-overs", daemon=True)
         self.working = Flag()
         self.took_s: list[float] = []
         self.problems: list[str] = []
@@ -50,16 +49,8 @@ class TakeOvers:
             return "nothing"
         return f"{statistics.median(self.took_s):.1f} s (median), {max(self.took_s):.1f} s (longest)"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ends.wait(LOOK_EVERY_S):
+    def work(self) -> None:
+        while not self.ends.wait(LOOK_EVERY_S):
             if self._pending:
                 self._look(self._leases())
 

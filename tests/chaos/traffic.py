@@ -5,15 +5,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Event as Flag
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tests.chaos import pictures
+from tests.chaos.background import Background
 from tests.chaos.fold import Document, Kind
 from tests.chaos.ledger import Ledger
 from tests.chaos.object_store import ObjectStore
@@ -128,7 +127,7 @@ class Producer:
         self._app.close()
 
 
-class Publishing:
+class Publishing(Background):
     """Publishes on a thread of its own as long as its context is open, so fast that work is always waiting.
 
     Args:
@@ -145,41 +144,26 @@ class Publishing:
         message: Callable[[], tuple[Kind, list[Document]]],
         waiting: int = 200,
     ) -> None:
+        super().__init__()
         self._producer = producer
         self._message = message
         self._waiting = waiting
         self._broker = redis.Redis.from_url(scene.broker.url, socket_timeout=5)
-        self._ends = Flag()
-        self._thread = Thread(target=self._run, name="publishing", daemon=True)
-        self.error: BaseException | None = None
         self.failed = 0
         """Calls that raised."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join(60)
-        self._broker.close()
-        if self.error is not None:
-            raise self.error
-
-    def _run(self) -> None:
-        try:
-            late: list[Any] = []
-            while not self._ends.is_set():
+    def work(self) -> None:
+        late: list[Any] = []
+        with self._broker:
+            while not self.ends.is_set():
                 if self._may_publish():
                     self._publish(late)
             for message in late:
                 self._send(message)
-        except BaseException as error:  # noqa: BLE001  # raised again by the thread that waits
-            self.error = error
 
     def _may_publish(self) -> bool:
         try:
-            room = int(self._broker.llen("products")) < self._waiting  # type: ignore[arg-type]
+            room = int(self._broker.llen("products")) < self._waiting
         except redis.RedisError:
             room = False
         if not room:

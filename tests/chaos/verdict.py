@@ -127,4 +127,4 @@ def _leftovers(scene: Scene) -> list[str]:
     """Keys that should be gone from the broker; what ends by itself is not among them."""
     with scene.broker_client() as client:
         names = [name for name in client.scan_iter() if not name.startswith(ALLOWED_KEYS)]
-        return [f"left in the broker: {name}" for name in sorted(names) if client.ttl(name) < 0]  # type: ignore[operator]
+        return [f"left in the broker: {name}" for name in sorted(names) if client.ttl(name) < 0]

@@ -49,6 +49,7 @@ class Recorder:
 
 
 def main() -> None:
+    faults.install_in_worker(_client)
     from worker import isolation  # noqa: PLC0415
     from worker.celery import app  # noqa: PLC0415
 

@@ -47,7 +47,7 @@ def run(size: Size) -> list[Result]:
         ledger = Ledger()
         name = f"sku{random.randrange(10**6)}"  # a server may know the products of another run
         catalog = Catalog(stage.store, name, 500, 200, random.Random(4))
-        probe = Catalog(stage.store, f"{name}-probe", 1, 1, random.Random(5)).upsert(f"{name}-probe")
+        probe = Catalog(stage.store, f"{name}-probe", 1, 2, random.Random(5)).upsert(f"{name}-probe")
         producer = Producer(stage, ledger)
         stage.store.fail(STORE_FAILS)
         with Publishing(stage, producer, catalog.message):
