@@ -11,15 +11,14 @@ import time
 from typing import Any
 
 from recommender.errors import ProcessLost
-from recommender.images import decode as decoding
 from worker import embedding, isolation
 from worker.embedding import Embedded, NotModified
 from worker.plan import ImageKey
 
-_whole_decode = decoding.decode
+_decoded = embedding.decoded
 
 
-def _decode(data: bytes, **options: Any) -> Any:
+def _decoded_or_worse(data: bytes, **options: Any) -> Any:
     if data.endswith(b"EXIT"):
         os._exit(9)
     if data.endswith(b"SEGFAULT"):
@@ -28,10 +27,10 @@ def _decode(data: bytes, **options: Any) -> Any:
         raise MemoryError
     if data.endswith(b"HANG"):
         time.sleep(3600)
-    return _whole_decode(data, **options)
+    return _decoded(data, **options)
 
 
-embedding.decode = _decode  # type: ignore[attr-defined]
+embedding.decoded = _decoded_or_worse
 isolation.READ_WITHIN_S = 5.0
 
 
