@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help
 help:  ## Explain the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
@@ -33,6 +33,14 @@ serve: $(VENV)/.ready  ## Serve to stay: worker, index, API and the gallery at /
 .PHONY: test
 test: $(VENV)/.ready  ## Run the tests
 	$(BIN)/python -m pytest
+
+.PHONY: chaos
+chaos: $(VENV)/.ready  ## Kill, cut off and poison everything for half an hour; compare with an independent book
+	$(BIN)/python -m tests.chaos
+
+.PHONY: chaos-short
+chaos-short: $(VENV)/.ready  ## The same in four minutes, as CI runs it
+	$(BIN)/python -m tests.chaos --short
 
 .PHONY: check
 check: $(VENV)/.ready  ## Lint, check formats, types and import directions
