@@ -57,22 +57,22 @@ def _hang() -> None:
         time.sleep(1)
 
 
-FAULTS: dict[str, Callable[[], None]] = {
-    "exit": _exit,
-    "segfault": _segfault,
-    "memory": _out_of_memory,
-    "hang": _hang,
+FAULTS: dict[int, Callable[[], None]] = {
+    record.LETHAL["exit"]: _exit,
+    record.LETHAL["segfault"]: _segfault,
+    record.LETHAL["memory"]: _out_of_memory,
+    record.LETHAL["hang"]: _hang,
 }
 
 
-def _hurting(strip: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def strip_or_worse(data: bytes) -> Any:
-        _, found, fault = data.partition(record.MARKER)
-        if found:
-            FAULTS[fault.partition(b";")[0].decode()]()
-        return strip(data)
+def _hurting(open_image: Callable[..., Any]) -> Callable[..., Any]:
+    def open_or_worse(*args: Any, **kwargs: Any) -> Any:
+        image = open_image(*args, **kwargs)
+        if fault := FAULTS.get(image.width):
+            fault()
+        return image
 
-    return strip_or_worse
+    return open_or_worse
 
 
 class _Switch:

@@ -18,11 +18,11 @@ SAME = 0.999
 
 
 @lru_cache(4096)
-def draw(seed: int) -> bytes:
+def draw(seed: int, width_px: int = SIDE_PX) -> bytes:
     """A JPEG of 8 x 8 blocks of chance."""
     blocks = np.random.default_rng(seed).integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
     file = io.BytesIO()
-    Image.fromarray(blocks).resize((SIDE_PX, SIDE_PX), Image.Resampling.NEAREST).save(file, "JPEG")
+    Image.fromarray(blocks).resize((width_px, SIDE_PX), Image.Resampling.NEAREST).save(file, "JPEG")
     return file.getvalue()
 
 

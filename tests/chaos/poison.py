@@ -13,7 +13,7 @@ from PIL import Image
 from tests.chaos import pictures
 from tests.chaos.fold import Document
 from tests.chaos.ledger import Ledger
-from tests.chaos.record import marked
+from tests.chaos.record import LETHAL
 from tests.chaos.scene import Scene
 from tests.chaos.traffic import Catalog, Producer
 
@@ -139,7 +139,7 @@ class Poisoner:
     def _lethal(self, name: str) -> None:
         """A picture whose decoder does this; a process that is out of memory may blame what it will."""
         reasons = OUT_OF_MEMORY if name == "memory" else GIVEN_UP
-        self._image(lambda _: marked(pictures.draw(self.count), name), reasons)
+        self._image(lambda _: pictures.draw(self.count, LETHAL[name]), reasons)
 
     def _neighbour(self, token: str) -> Document:
         return self.catalog.upsert(f"{token}neighbour")

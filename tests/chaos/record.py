@@ -18,13 +18,8 @@ BEGUN, OPEN, ENDED, FIRST_ENDED, EMBEDDED = "begun", "open", "ended", "first_end
 INDEX_AWAY = "index_away"
 """While this key is there, the index fails; see faults.py."""
 
-MARKER = b"chaos:"
-"""In the bytes of an image, followed by the name of what its decoder does: a key of `FAULTS` in faults.py."""
-
-
-def marked(picture: bytes, fault: str) -> bytes:
-    """The picture, a valid file still, that provokes this fault."""
-    return picture + MARKER + fault.encode() + b";"
+LETHAL = {"exit": 33, "segfault": 34, "memory": 35, "hang": 36}
+"""The width of an image whose decoder does this, in px: nothing that reads a file can leave that out."""
 
 
 def connect(url: str) -> "redis.Redis":
