@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
 from torch import Tensor
 
 import recommender.encoders.load
 from recommender.encoders.protocol import Embeddings
 from recommender.errors import IndexUnavailable
-from recommender.images import decode
 from tests.chaos import record
 from tests.pixels import PixelEncoder
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def install(client: "redis.Redis") -> None:
     """Replace the encoder, and let the decoder fail on demand."""
     recommender.encoders.load.load_encoder = lambda _: CountingEncoder(client)
-    decode.strip = _hurting(decode.strip)  # the first that sees the bytes as they came
+    Image.open = _hurting(Image.open)
 
 
 def install_in_worker(client: "redis.Redis") -> None:

@@ -15,7 +15,7 @@ from tests.chaos.result import Result, Size
 from tests.chaos.scene import Scene, scene, wait_until
 from tests.chaos.traffic import Catalog, Producer, Publishing
 
-BURIED_WITHIN_S = 600
+BURIED_WITHIN_S = 240
 
 
 @dataclass(frozen=True)
