@@ -22,7 +22,7 @@ from worker.jobs.claims import claim
 from worker.publish import CURSOR
 
 log = logging.getLogger(__name__)
-STEP_S = 5
+STEP_S = 2
 """Short, so that a worker that is killed repeats little; the pauses between are milliseconds."""
 BULK_AT_MOST = 1000
 """Messages that wait in `bulk`; a job that would add to more of them waits instead of filling Redis."""
@@ -103,7 +103,9 @@ def _is_crowded(delivery: Delivery) -> bool:
 
 
 def _has_time(delivery: Delivery) -> bool:
-    return delivery.may_go_on() and time.monotonic() - delivery.begun_at < STEP_S
+    """Not where its worker ended before: one part is a step then, so that only what is lethal stays behind."""
+    is_new = delivery.deliveries == 1
+    return delivery.may_go_on() and is_new and time.monotonic() - delivery.begun_at < STEP_S
 
 
 def _go_on(delivery: Delivery, step: _Step, position: Position, delay_s: float = 0) -> None:

@@ -187,6 +187,16 @@ def test_a_step_that_was_killed_is_repeated_and_the_chain_does_not_fork(jobs: Jo
     assert jobs.published() == pages
 
 
+def test_a_step_whose_worker_ended_before_does_one_part(jobs: Jobs, feed: Any) -> None:
+    uri = feed(6)
+    jobs.runtime.deliveries.begin("7")  # and then its worker was killed
+    jobs.tags = iter((7, 8))
+    jobs.run("catalog.refresh", feed=uri)
+    assert jobs.published() == [["p0", "p1"]]
+    jobs.run_next()
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
+
+
 @pytest.mark.usefixtures("short_steps")
 def test_a_feed_that_changed_meanwhile_is_read_from_its_start(
     jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture
