@@ -112,18 +112,23 @@ class Channel(Books):
             self.in_hand.leave(self)
 
     def _queues_to_ask(self) -> list[str]:
-        """The consumed queues in order; only the first while the others have all hands they may."""
+        """The consumed queues in order; only the first while the others have all hands they may.
+
+        Quarantine has one hand, and comes before all: whatever waits in the others, a suspect's turn comes.
+        """
         if self.in_hand.size_bytes > IN_HAND_AT_MOST_BYTES or not self.may_consume():
             return []
         order = {name: place for place, name in enumerate(self.queue_order)}
         queues = sorted(self.active_queues, key=lambda queue: (order.get(queue, len(order)), queue))
-        if self.in_hand.count(QUARANTINE):
-            queues = [queue for queue in queues if queue != QUARANTINE]
+        suspects = self.in_hand.count(QUARANTINE)
+        quarantine = [QUARANTINE] if QUARANTINE in queues and not suspects else []
+        queues = [queue for queue in queues if queue != QUARANTINE]
         hands = self.qos.prefetch_count
-        if not queues or hands < 2 or queues[0] not in order:
-            return queues
-        others = len(self.in_hand) - self.in_hand.count(queues[0])
-        return queues if others < hands - max(1, hands // 4) else queues[:1]
+        if queues and hands >= 2 and queues[0] in order:
+            others = len(self.in_hand) - self.in_hand.count(queues[0]) - suspects
+            if others >= hands - max(1, hands // 4):
+                queues = queues[:1]
+        return quarantine + queues
 
     def _claim(self, queues: list[str]) -> tuple[list[Any], list[str]]:
         """The command that claims from the first of these that has a message, and the queue of each list."""

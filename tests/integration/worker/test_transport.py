@@ -251,6 +251,16 @@ def test_a_process_has_one_message_of_quarantine_in_hand(start: Any, redis_serve
     assert first.take().payload == 2
 
 
+def test_a_suspects_turn_comes_whatever_waits_in_the_other_queues(start: Any, redis_server: Any) -> None:
+    for n in range(3):
+        send(redis_server.url, n)
+        send(redis_server.url, f"suspect {n}", QUARANTINE)
+    worker = start()
+    assert [worker.take().payload for _ in range(4)] == ["suspect 0", 0, 1, 2]
+    worker.messages[0].ack()
+    assert worker.take().payload == "suspect 1"
+
+
 def test_what_ended_its_worker_in_quarantine_waits_behind_the_others(
     client: Any, start: Any, successor: Any, redis_server: Any
 ) -> None:
