@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from config.settings import ImageSettings, S3Settings
 from recommender.errors import (
@@ -115,6 +117,8 @@ class S3Store:
         """
         with _feed_errors(uri), deadline(self._settings.timeout_s):
             response = self._get_from(uri, start, etag)
+            if response is not None:
+                _announced_bytes(uri, response)
         if response is None:
             yield Streamed(etag or "", iter(()))
             return
@@ -207,6 +211,8 @@ def translated(uri: str) -> Iterator[None]:
         raise ImageNotFound(uri, f"not a name that S3 knows: {error}") from error
     except BotoCoreError as error:  # timeouts, connections, short bodies, no credentials
         raise ImageStoreUnavailable(f"{uri}: {error}") from error
+    except (HTTPError, ResponseParserError, ValueError) as error:  # from the body of an error, or headers
+        raise ImageStoreUnavailable(f"{uri}: the store's answer can't be read: {error}") from error
 
 
 def _as_ours(uri: str, error: ClientError) -> ImageNotFound | ImageStoreUnavailable:

@@ -1,6 +1,8 @@
 """A small HTTP(S) server on loopback that answers what a test tells it to, faults included."""
 
+import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +49,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
         if int(named.get("Content-Length", len(body))) != len(body):
             self.close_connection = True
+
+    def drip(self, beginning: bytes, drop: bytes = b"x") -> None:
+        """Send the beginning, then drop after drop, each within the deadline of one read, for ever."""
+        self.wfile.write(beginning)
+        while not self.state.released.wait(0.05):
+            self.wfile.write(drop)
+
+    def send(self, raw: bytes, *, reset: bool = False) -> None:
+        """Send these bytes and hang up, on request without a proper goodbye."""
+        self.wfile.write(raw)
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the signature is inherited
         """Tests are quiet."""

@@ -1,3 +1,5 @@
+import gzip
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +10,7 @@ from config.settings import ImageSettings
 from recommender.errors import (
     ImageError,
     ImageNotAllowed,
+    ImageNotDecodable,
     ImageNotFound,
     ImageStoreUnavailable,
     ImageTooLarge,
@@ -118,13 +121,35 @@ def test_a_listed_host_at_a_private_address(stores: Any, server: Any, base: str)
         "fe80::1%eth0",
         "fd00::1",
         "::ffff:169.254.169.254",
+        "::127.0.0.1",  # IPv4-compatible
+        "64:ff9b::127.0.0.1",  # NAT64
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::1",
+        "2002:7f00:1::",  # 6to4
+        "2002:c0a8:101::1",
+        "2001:0:a00:1::",  # Teredo
+        "2001:db8::1",
+        "fec0::1",
+        "ff02::1",
+        "4000::1",
+        "198.18.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14",
+        "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
+        "64:ff9b::93.184.215.14",
+        "::ffff:93.184.215.14",
+    ],
+)
 def test_addresses_that_are(address: str) -> None:
     assert is_public(address)
 
@@ -213,19 +238,84 @@ def test_no_answer_in_time(store: HttpsStore, server: Any, base: str) -> None:
         store.fetch(f"{base}/a.jpg", None)
 
 
-def test_a_body_in_drops_is_given_up(store: HttpsStore, server: Any, base: str) -> None:
-    """Each drop comes within the deadline of one read; together they don't."""
+BEGINNING = b"HTTP/1.1 200 OK\r\n"
 
-    def answer(handler: Any) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "9999")
-        handler.end_headers()
-        while not server.released.wait(0.1):
-            handler.wfile.write(b"x")
 
-    server.answer = answer
-    with pytest.raises(ImageStoreUnavailable, match="ReadTimeout"):
+@pytest.mark.parametrize(
+    ("beginning", "drop"),
+    [
+        (BEGINNING + b"Content-Length: 9999\r\n\r\n", b"x"),
+        (BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+        (BEGINNING + b"Connection: close\r\n\r\n", b"x"),
+        (BEGINNING + b"X-Filler: ", b"x"),
+        (b"HTTP/1.1 ", b" "),
+        (b"HTTP/1.1 302 Found\r\nLocation: /b\r\nX-Filler: ", b"x"),
+    ],
+    ids=["body", "chunks", "length of a chunk", "no length", "header", "status", "redirect"],
+)
+def test_an_answer_in_drops_is_given_up(
+    store: HttpsStore, server: Any, base: str, beginning: bytes, drop: bytes
+) -> None:
+    """Each drop comes within the deadline of one read; without one of the whole, this would never end."""
+    server.answer = lambda handler: handler.drip(beginning, drop)
+    with pytest.raises(ImageStoreUnavailable):
         store.fetch(f"{base}/a.jpg", None)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"220 mail.example ESMTP\r\n",
+        b"\0" * 100,
+        BEGINNING,
+        BEGINNING + b"Content-Length: 8\r\n\r\nhalf",
+        BEGINNING + b"Content-Length: many\r\n\r\npixels",
+        BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n8\r\nhalf",
+        BEGINNING + b"Transfer-Encoding: chunked\r\n\r\nwhat?\r\n",
+        BEGINNING + b"X-Filler: x\r\n" * 100_000 + b"\r\n",
+    ],
+)
+def test_what_is_no_whole_answer(store: HttpsStore, server: Any, base: str, raw: bytes) -> None:
+    server.answer = lambda handler: handler.send(raw)
+    with pytest.raises(ImageStoreUnavailable):
+        store.fetch(f"{base}/a.jpg", None)
+    server.answer = lambda handler: handler.reply(200, b"pixels")
+    assert store.fetch(f"{base}/a.jpg", None)
+
+
+def test_a_connection_that_is_reset(store: HttpsStore, server: Any, base: str) -> None:
+    half = BEGINNING + b"Content-Length: 8\r\n\r\nhalf"
+    server.answer = lambda handler: handler.send(half, reset=True)
+    with pytest.raises(ImageStoreUnavailable):
+        store.fetch(f"{base}/a.jpg", None)
+
+
+def test_a_handshake_that_never_ends(stores: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(ImageStoreUnavailable, match="handshake"):
+            stores((f"localhost:{port}",)).fetch(f"https://localhost:{port}/a.jpg", None)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity", "what"])
+def test_a_content_encoding_is_not_undone(store: HttpsStore, server: Any, base: str, encoding: str) -> None:
+    bomb = gzip.compress(bytes(10**6))
+    server.answer = lambda handler: handler.reply(200, bomb, Content_Encoding=encoding)
+    with pytest.raises(ImageNotDecodable, match=f"content encoding '{encoding}'"):
+        store.fetch(f"{base}/a.jpg", None)
+    assert server.seen[0][1]["accept-encoding"] == "identity"
+
+
+def test_a_redirect_to_a_listed_host_at_a_private_address(stores: Any, server: Any, base: str) -> None:
+    """A name may come to lead elsewhere: the address is looked at after every redirect."""
+    inside = f"127.0.0.2:{server.port}"
+    store = stores((f"localhost:{server.port}", inside))
+    server.answer = lambda handler: handler.reply(302, Location=f"https://{inside}/a.jpg")
+    with pytest.raises(ImageNotAllowed, match=r"is at 127\.0\.0\.2, which is not a public address"):
+        store.fetch(f"{base}/a.jpg", None)
+    assert len(server.seen) == 1
 
 
 def test_a_certificate_of_another_name(stores: Any, server: Any) -> None:

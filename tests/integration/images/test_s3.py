@@ -1,3 +1,4 @@
+import gzip
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,7 @@ from recommender.errors import (
     ImageTooLarge,
 )
 from recommender.images.source import ImageSource
+from tests.integration.images.conftest import serving
 
 BUCKET = "shop-images"
 URI = f"s3://{BUCKET}/a.jpg"
@@ -143,6 +145,7 @@ def test_the_byte_limit_holds_where_no_length_is_announced(faulty: ImageSource, 
         (500, "InternalError"),
         (503, "SlowDown"),
         (503, "ServiceUnavailable"),
+        (408, "RequestTimeout"),
         (429, "TooManyRequests"),
         (400, "RequestTimeout"),
         (400, "ExpiredToken"),
@@ -202,6 +205,103 @@ def test_a_body_that_stalls(faulty: ImageSource, http_server: Any) -> None:
     http_server.answer = answer
     with pytest.raises(ImageStoreUnavailable):
         faulty.fetch(URI)
+
+
+BEGINNING = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "drop"),
+    [
+        (BEGINNING + b"Content-Length: 9999\r\n\r\n", b"x"),
+        (BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+        (BEGINNING + b"X-Filler: ", b"x"),
+        (b"HTTP/1.1 ", b" "),
+        (b"HTTP/1.1 503 Slow Down\r\nContent-Length: 9999\r\n\r\n", b"x"),
+    ],
+    ids=["body", "chunks", "length of a chunk", "header", "status", "error"],
+)
+def test_an_answer_in_drops_is_given_up(
+    faulty: ImageSource, http_server: Any, beginning: bytes, drop: bytes
+) -> None:
+    """Without a deadline of the whole, this test would never end."""
+    http_server.answer = lambda handler: handler.drip(beginning, drop)
+    with pytest.raises(ImageStoreUnavailable, match=r"s3://shop-images/a\.jpg"):
+        faulty.fetch(URI)
+
+
+def test_a_stream_in_drops_is_given_up(faulty: ImageSource, http_server: Any) -> None:
+    http_server.answer = lambda handler: handler.drip(BEGINNING + b"Content-Length: 9999\r\n\r\n")
+    with pytest.raises(ImageStoreUnavailable):
+        read(faulty, URI)
+
+
+def test_a_stream_without_a_length_is_not_taken_for_whole(faulty: ImageSource, http_server: Any) -> None:
+    http_server.answer = lambda handler: handler.send(BEGINNING + b"\r\na line\n")
+    with pytest.raises(ImageStoreUnavailable, match="no length"):
+        read(faulty, URI)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"220 mail.example ESMTP\r\n",
+        b"\0" * 100,
+        BEGINNING,
+        BEGINNING + b"Content-Length: 8\r\n\r\nhalf",
+        BEGINNING + b"Content-Length: many\r\n\r\npixels",
+        BEGINNING + b"Content-Length: -1\r\n\r\npixels",
+        BEGINNING + b"\r\npixels",
+        BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n8\r\nhalf",
+        BEGINNING + b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        BEGINNING + b"Transfer-Encoding: chunked\r\n\r\nwhat?\r\n",
+        BEGINNING + b"X-Filler: x\r\n" * 1000 + b"\r\n",
+        BEGINNING + b"Content-Length: 6\r\nLast-Modified: never\r\n\r\npixels",
+        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 80\r\n\r\n<Error><Co",
+        b"HTTP/1.1 500 \r\nContent-Length: 3\r\n\r\n\xff\0<",
+    ],
+)
+@pytest.mark.parametrize("reset", [False, True])
+def test_what_is_no_whole_answer(faulty: ImageSource, http_server: Any, raw: bytes, reset: bool) -> None:
+    http_server.answer = lambda handler: handler.send(raw, reset=reset)
+    with pytest.raises(ImageStoreUnavailable, match=r"s3://shop-images/a\.jpg"):
+        faulty.fetch(URI)
+    http_server.answer = lambda handler: handler.reply(200, b"pixels")
+    fetched = faulty.fetch(URI)
+    assert fetched is not None
+    assert fetched.data == b"pixels"
+
+
+def test_more_than_was_announced_is_not_read(faulty: ImageSource, http_server: Any) -> None:
+    another = BEGINNING + b"Content-Length: 6\r\n\r\nforged"
+    http_server.answer = lambda handler: handler.reply(200, b"pixels" + another, Content_Length="6")
+    for _ in range(2):
+        fetched = faulty.fetch(URI)
+        assert fetched is not None
+        assert fetched.data == b"pixels"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(faulty: ImageSource, http_server: Any, status: int) -> None:
+    """Wherever it leads: our signature would go there too. The endpoint or region is set wrong."""
+    with serving() as elsewhere:
+        location = f"http://127.0.0.1:{elsewhere.port}/{BUCKET}/a.jpg"
+        http_server.answer = lambda handler: handler.reply(
+            status, error_body("PermanentRedirect"), Location=location
+        )
+        with pytest.raises(ImageStoreUnavailable, match=f"{status} PermanentRedirect"):
+            faulty.fetch(URI)
+        assert not elsewhere.seen
+
+
+def test_what_is_compressed_stays_so(faulty: ImageSource, http_server: Any) -> None:
+    bomb = gzip.compress(bytes(10**6))
+    http_server.answer = lambda handler: handler.reply(200, bomb, Content_Encoding="gzip")
+    fetched = faulty.fetch(URI)
+    assert fetched is not None
+    assert fetched.data == bomb
 
 
 def test_nobody_there(sources: Any, free_port: int) -> None:
