@@ -12,9 +12,9 @@ from PIL import AvifImagePlugin, Image, ImageChops, UnidentifiedImageError
 from torch import Tensor
 
 from recommender.errors import ImageNotDecodable, ImageTooLarge
-from recommender.images.budget import PixelBudget
+from recommender.images.budget import Budget
 from recommender.images.exif import UPRIGHT, read_orientation
-from recommender.images.strip import Malformed, strip
+from recommender.images.strip import Malformed, Stripped, strip
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 
@@ -31,15 +31,18 @@ MAX_SIDE_PX = 65_535
 MAX_SCANNED_PIXELS = 2 * 10**9
 """Scans x pixels of a JPEG: 31 scans at 64 megapixels, each of which takes up to 0.1 s."""
 
-BYTES_PER_PIXEL = 20
-"""Memory at peak for each pixel that is being decoded, whatever the format. Measured at 64 megapixels
-(tests/unit/recommender/images/test_hostile.py): JPEG 8, progressive 14, PNG 8, GIF 5, WebP 20, AVIF 17.
+BYTES_PER_PIXEL = 24
+"""Memory at peak for each pixel that is being decoded. Measured at 64 megapixels of noise: GIF 5, JPEG and
+PNG 7, progressive JPEG 12, WebP 17, AVIF 17; an AVIF of 12 bits with alpha and film grain should take 24.
+Pillow's picture is 4 of them, and ours 3; the rest are what decoders keep for themselves.
 """
 
-PIXELS_AT_A_TIME = 64_000_000
-"""One image of the largest size that is allowed by default, or many small ones."""
+COPIES_OF_THE_FILE = 6
+"""Of the file too decoders make copies: AVIF five if it is all metadata, WebP three; and one is stripped."""
 
-_BUDGET = PixelBudget(PIXELS_AT_A_TIME)
+FILE_BYTES_AT_A_TIME = 32 * 2**20
+
+_PIXELS, _FILES = Budget(), Budget()
 _BAND_PX = 1 << 20
 
 # How a camera held in that way stores the upright picture (EXIF 2.32, tag 0x0112): what gives a view of
@@ -60,8 +63,9 @@ _AS_STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 def decoded(data: bytes, *, name: str, max_pixels: int) -> Iterator[Tensor]:
     """Decode an image file: (3, h, w) uint8 on the host, RGB, upright, on white, contiguous.
 
-    Called by any thread; blocks until `PIXELS_AT_A_TIME` leaves room for it. Its pixels count until the
-    block ends, so shrink them inside, keep no reference, and decode no other image there.
+    Called by any thread. `max_pixels` is also what one process decodes at a time, all threads together:
+    blocks until there is room. Its pixels count until the block ends, so shrink them inside, keep no
+    reference to them, and decode no other image there.
 
     Raises:
         ImageTooLarge: its header says more than `max_pixels`; nothing was decoded.
@@ -113,17 +117,12 @@ def _translated(name: str) -> Iterator[None]:
 def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[tuple[Image.Image, int]]:
     """Read the header, check what it announces, and wait for room; no pixel is decoded.
 
-    Gives the image and its EXIF orientation.
+    Gives the image and its EXIF orientation. Whoever waits for pixels has room for its file already, and
+    never the other way round.
     """
     # Pillow allocates the canvas of a WebP when it opens one, so that limit comes first.
     _check_pixels(_webp_canvas(data), name, max_pixels)
-    with _translated(name):
-        try:
-            stripped = strip(data)
-            image = Image.open(BytesIO(stripped.data), formats=FORMATS)
-        except (UnidentifiedImageError, Malformed) as error:
-            raise ImageNotDecodable(name, _what_it_is(data, error)) from error
-    with image:
+    with _FILES.hold(len(data), FILE_BYTES_AT_A_TIME), _header(data, name) as (image, stripped):
         _check_pixels(image.size, name, max_pixels)
         # Half of what is coded may be an alpha plane, which is part of each pixel.
         pixels = max(image.width * image.height, stripped.coded_pixels // 2)
@@ -133,8 +132,20 @@ def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[tuple[Image.Ima
             )
         if stripped.scans * pixels > MAX_SCANNED_PIXELS:
             raise ImageNotDecodable(name, f"{stripped.scans} scans of {pixels} pixels take too long")
-        with _BUDGET.hold(pixels):
+        with _PIXELS.hold(pixels, max_pixels):
             yield image, stripped.orientation if stripped.orientation != UPRIGHT else _noted(image)
+
+
+@contextmanager
+def _header(data: bytes, name: str) -> Iterator[tuple[Image.Image, Stripped]]:
+    with _translated(name):
+        try:
+            stripped = strip(data)
+            image = Image.open(BytesIO(stripped.data), formats=FORMATS)
+        except (UnidentifiedImageError, Malformed) as error:
+            raise ImageNotDecodable(name, _what_it_is(data, error)) from error
+    with image:
+        yield image, stripped
 
 
 def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:

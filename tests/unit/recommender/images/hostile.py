@@ -140,6 +140,12 @@ def claiming(file_format: str, width: int, height: int) -> bytes:
             return small.replace(struct.pack(">II", 64, 48), struct.pack(">II", width, height))
 
 
+def with_exif(file_format: str, size: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x9286] = bytes(size)  # what the photographer has to say
+    return saved(Image.new("RGB", (8, 8)), file_format, exif=exif)
+
+
 def repeated_scans(width: int, scans: int) -> bytes:
     """A progressive JPEG whose last scan, of a few bytes, comes again and again."""
     jpeg = saved(Image.new("L", (width, width), 128), "JPEG", progressive=True)
@@ -188,6 +194,8 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
         "pixels",
         lambda: png(8, 8, chunk(b"iCCP", b"k\0\0" + zeros(10**8)), chunk(b"IDAT", zeros(72))),
     ),
+    "metadata of a WebP": ("pixels", lambda: with_exif("WEBP", _MANY)),
+    "metadata of an AVIF": ("pixels", lambda: with_exif("AVIF", _MANY)),
     "comment of a GIF": ("ImageNotDecodable", lambda: gif_with_comment(_MANY // 2)),
     "zeros in a GIF": ("ImageNotDecodable", lambda: flat("GIF", 8, 8)[:13] + bytes(_MANY)),
     "a lying AVIF": ("ImageTooLarge", lambda: lying_avif(5700)),

@@ -1,4 +1,4 @@
-"""What is decoded at a time. Threads tell each other by events when they hold something; nothing is timed."""
+"""What is in hand at a time. Threads tell each other by events when they hold something; nothing is timed."""
 
 import sys
 from collections.abc import Iterator
@@ -7,22 +7,22 @@ from threading import Barrier, Event, Lock, Thread
 
 import pytest
 
-from recommender.images.budget import PixelBudget
+from recommender.images.budget import Budget
 
-PIXELS = 100
+LIMIT = 100
 
 
 class Holder:
-    """A thread that holds some pixels until it is told to let go."""
+    """A thread that holds some weight until it is told to let go."""
 
-    def __init__(self, budget: PixelBudget, pixels: int, order: list["Holder"]) -> None:
+    def __init__(self, budget: Budget, weight: int, order: list["Holder"]) -> None:
         self.has, self.lets_go = Event(), Event()
-        self._budget, self._pixels, self._order = budget, pixels, order
+        self._budget, self._weight, self._order = budget, weight, order
         self.thread = Thread(target=self._run)
         self.thread.start()
 
     def _run(self) -> None:
-        with self._budget.hold(self._pixels):
+        with self._budget.hold(self._weight, LIMIT):
             self._order.append(self)
             self.has.set()
             self.lets_go.wait()
@@ -38,19 +38,19 @@ def holders() -> Iterator[list[Holder]]:
         holder.thread.join()
 
 
-def waiting(budget: PixelBudget, number: int) -> None:
+def waiting(budget: Budget, number: int) -> None:
     while len(budget._waiting) != number:
         Event().wait(0.001)
 
 
 def test_many_small_ones_at_a_time(holders: list[Holder]) -> None:
-    budget = PixelBudget(PIXELS)
+    budget = Budget()
     for holder in [Holder(budget, 25, holders) for _ in range(4)]:
         assert holder.has.wait(10)
 
 
 def test_one_too_many_waits_until_there_is_room(holders: list[Holder]) -> None:
-    budget = PixelBudget(PIXELS)
+    budget = Budget()
     first = Holder(budget, 60, holders)
     assert first.has.wait(10)
     second = Holder(budget, 60, holders)
@@ -61,8 +61,8 @@ def test_one_too_many_waits_until_there_is_room(holders: list[Holder]) -> None:
 
 
 def test_a_giant_beyond_the_budget_has_it_to_itself(holders: list[Holder]) -> None:
-    budget = PixelBudget(PIXELS)
-    giant = Holder(budget, 10 * PIXELS, holders)
+    budget = Budget()
+    giant = Holder(budget, 10 * LIMIT, holders)
     assert giant.has.wait(10)
     small = Holder(budget, 1, holders)
     waiting(budget, 1)
@@ -72,10 +72,10 @@ def test_a_giant_beyond_the_budget_has_it_to_itself(holders: list[Holder]) -> No
 
 
 def test_a_giant_that_waits_is_not_overtaken(holders: list[Holder]) -> None:
-    budget = PixelBudget(PIXELS)
+    budget = Budget()
     first = Holder(budget, 10, holders)
     assert first.has.wait(10)
-    giant = Holder(budget, PIXELS, holders)
+    giant = Holder(budget, LIMIT, holders)
     waiting(budget, 1)
     small = Holder(budget, 10, holders)
     waiting(budget, 2)
@@ -87,10 +87,10 @@ def test_a_giant_that_waits_is_not_overtaken(holders: list[Holder]) -> None:
     assert holders == [first, giant, small]
 
 
-def test_an_exception_gives_the_pixels_back() -> None:
-    budget = PixelBudget(PIXELS)
+def test_an_exception_gives_the_weight_back() -> None:
+    budget = Budget()
     for _ in range(3):
-        with pytest.raises(KeyError), budget.hold(PIXELS):
+        with pytest.raises(KeyError), budget.hold(LIMIT, LIMIT):
             raise KeyError
     assert budget._in_hand == 0
 
@@ -98,8 +98,8 @@ def test_an_exception_gives_the_pixels_back() -> None:
 def test_one_that_gives_up_waiting_does_not_block_those_behind_it(
     holders: list[Holder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budget = PixelBudget(PIXELS)
-    first = Holder(budget, PIXELS, holders)
+    budget = Budget()
+    first = Holder(budget, LIMIT, holders)
     assert first.has.wait(10)
 
     def interrupted(_: object) -> bool:
@@ -107,7 +107,7 @@ def test_one_that_gives_up_waiting_does_not_block_those_behind_it(
 
     with monkeypatch.context() as patch:
         patch.setattr(budget._changed, "wait_for", interrupted)
-        with pytest.raises(KeyboardInterrupt), budget.hold(1):
+        with pytest.raises(KeyboardInterrupt), budget.hold(1, LIMIT):
             pass
     second = Holder(budget, 1, holders)
     first.lets_go.set()
@@ -115,20 +115,20 @@ def test_one_that_gives_up_waiting_does_not_block_those_behind_it(
 
 
 def test_it_is_never_passed_and_nobody_is_left_behind() -> None:
-    budget, lock, barrier = PixelBudget(PIXELS), Lock(), Barrier(8)
+    budget, lock, barrier = Budget(), Lock(), Barrier(8)
     in_hand, most = 0, 0
 
     def work(lane: int) -> int:
         nonlocal in_hand, most
         barrier.wait(10)
         for n in range(300):
-            pixels = 1 + (37 * lane + 11 * n) % PIXELS
-            with budget.hold(pixels):
+            weight = 1 + (37 * lane + 11 * n) % LIMIT
+            with budget.hold(weight, LIMIT):
                 with lock:
-                    in_hand += pixels
+                    in_hand += weight
                     most = max(most, in_hand)
                 with lock:
-                    in_hand -= pixels
+                    in_hand -= weight
         return 300
 
     before = sys.getswitchinterval()
@@ -138,6 +138,6 @@ def test_it_is_never_passed_and_nobody_is_left_behind() -> None:
             assert sum(pool.map(work, range(8))) == 2400
     finally:
         sys.setswitchinterval(before)
-    assert most <= PIXELS
+    assert most <= LIMIT
     assert budget._in_hand == 0
     assert not budget._waiting

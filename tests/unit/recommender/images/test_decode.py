@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from recommender.errors import ImageNotDecodable, ImageTooLarge
 from recommender.images import decode as decoding
-from recommender.images.budget import PixelBudget
+from recommender.images.budget import Budget
 from recommender.images.decode import decode, decoded, thumbnail
 from tests.unit.recommender.images.hostile import chunk, segment, with_segments, without_segment
 from tests.unit.recommender.images.hostile import png as png_of
@@ -336,19 +336,20 @@ def test_a_large_image_within_the_limit_passes_without_a_warning() -> None:
 
 
 def test_pixels_count_while_they_are_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = PixelBudget(10**6)
-    monkeypatch.setattr(decoding, "_BUDGET", budget)
+    budget, files = Budget(), Budget()
+    monkeypatch.setattr(decoding, "_PIXELS", budget)
+    monkeypatch.setattr(decoding, "_FILES", files)
     data = saved(quarters(), "PNG")
     with decoded(data, name="a", max_pixels=10**6) as pixels:
         assert pixels.shape == (3, 48, 64)
-        assert budget._in_hand == 48 * 64
+        assert (budget._in_hand, files._in_hand) == (48 * 64, len(data))
     assert budget._in_hand == 0
     with pytest.raises(ImageNotDecodable):
         pixels_of(data[:-30])
     with pytest.raises(ZeroDivisionError), decoded(data, name="a", max_pixels=10**6):
         1 / 0  # noqa: B018  # what happens to pixels is no fault of the file's
     thumbnail(data, name="a", px=8, max_pixels=10**6)
-    assert budget._in_hand == 0
+    assert (budget._in_hand, files._in_hand) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from recommender.errors import ImageError
-from recommender.images.decode import BYTES_PER_PIXEL, decode
+from recommender.images.decode import BYTES_PER_PIXEL, COPIES_OF_THE_FILE, decode
 from tests.unit.recommender.images.hostile import CASES, FORMATS, flat, read
 
-COPIES_OF_THE_FILE = 2
 SLACK_BYTES = (
     64 * 2**20
 )  # tables and buffers of the decoders, and a band of pixels whose colours are converted
