@@ -19,7 +19,9 @@ from tests.chaos.result import Result, Size
 
 PLACES = [None, Path("/dev/shm")] if Path("/dev/shm").is_dir() else [None]  # noqa: S108  # random names below
 """On a disk flushes and creations take long; in memory more of them meet a kill."""
-BATCHES = 80
+BATCHES = 150
+MOST_BATCHES, MOST_STEPS = 30, 6
+"""What has returned before a kill, at most; many more are planned, so that one is in flight."""
 KILLS_AN_INDEX = 25
 MOST_TOLD = 10
 
@@ -68,7 +70,8 @@ def _killed_writers(folder: Path, chance: Random) -> Iterator[Found]:
     engine.close()
     for _ in range(KILLS_AN_INDEX):
         batches = book.plan(chance, BATCHES)
-        killed = run_and_kill(index, [{"write": [w.as_json() for w in batch]} for batch in batches], chance)
+        steps = [{"write": [write.as_json() for write in batch]} for batch in batches]
+        killed = run_and_kill(index, steps, MOST_BATCHES, chance)
         for batch in batches[: killed.returned]:
             book.last |= {write.id: write for write in batch}
         left = index if chance.random() < 0.5 else _copy(index)
@@ -80,9 +83,9 @@ def _killed_writers(folder: Path, chance: Random) -> Iterator[Found]:
 def _killed_makers(folder: Path, chance: Random) -> Iterator[Found]:
     """One folder of collections, and the killed processes that made them."""
     shelf = Shelf()
-    while True:
+    for _ in range(KILLS_AN_INDEX):
         steps = shelf.plan(rounds=20)
-        killed = run_and_kill(folder / "index", steps, chance)
+        killed = run_and_kill(folder / "index", steps, MOST_STEPS, chance)
         started = time.monotonic()
         violations = inspect_shelf(folder / "index", shelf, steps, killed)
         yield Found(killed.returned, killed.in_flight, time.monotonic() - started, tuple(violations))
