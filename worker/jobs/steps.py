@@ -103,7 +103,7 @@ def _is_crowded(delivery: Delivery) -> bool:
 
 
 def _has_time(delivery: Delivery) -> bool:
-    """Not where its worker ended before: one part is a step then, so that only what is lethal stays behind."""
+    """Not where its worker ended before: one part is a step then, so that only a lethal part stays."""
     is_new = delivery.deliveries == 1
     return delivery.may_go_on() and is_new and time.monotonic() - delivery.begun_at < STEP_S
 
