@@ -22,7 +22,7 @@ from worker.jobs.claims import claim
 from worker.publish import CURSOR
 
 log = logging.getLogger(__name__)
-STEP_S = 2
+STEP_S = 1
 """Short, so that a worker that is killed repeats little; the pauses between are milliseconds."""
 BULK_AT_MOST = 1000
 """Messages that wait in `bulk`; a job that would add to more of them waits instead of filling Redis."""
