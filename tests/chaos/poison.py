@@ -25,7 +25,7 @@ _INFO = {"exchange": "", "routing_key": "products"}
 def _envelope(token: str, **changes: Any) -> str:
     """A message by hand; `changes` replace its parts, None takes one away."""
     message = {
-        "body": "[[[]], {}, {}]",
+        "body": json.dumps([[[token]], {}, {}]),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": {"task": "products.upsert", "id": token},
