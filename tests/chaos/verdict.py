@@ -36,7 +36,7 @@ def judge(scene: Scene, ledger: Ledger) -> Verdict:
     letters = read_letters(ledger.causes, scene.letters())
     counts = {"lost": len(letters.unexplained) + len(letters.missing), "stale": 0, "resurrected": 0}
     problems = [*letters.unexplained, *letters.missing]
-    rows = _Rows(scene.store.objects, ledger.broken)
+    rows = Rows(scene.store.objects, ledger.broken)
     with (
         httpx.Client(base_url=scene.api_url, timeout=60, trust_env=False) as client,
         ThreadPoolExecutor(ASKERS) as threads,
@@ -46,7 +46,7 @@ def judge(scene: Scene, ledger: Ledger) -> Verdict:
             allowed = list(ledger.may_be(identity, letters.excused))
             if any(rows.agree(found, document) for document in allowed):
                 continue
-            what = _what_is_wrong(found, allowed[0])
+            what = what_is_wrong(found, allowed[0])
             counts[what] += 1
             problems.append(f"{what}: {identity}: found {_brief(found)}, expected {_brief(allowed[0])}")
     return Verdict(**counts, problems=(*problems, *_leftovers(scene)))
@@ -62,7 +62,7 @@ def _ask(client: httpx.Client, identity: str) -> Document | None:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class Rows:
     """The pictures, and which of them can't be embedded."""
 
     pictures: Mapping[str, bytes]
@@ -110,7 +110,7 @@ def _uri_of(image: Any) -> str:
     return uri
 
 
-def _what_is_wrong(found: Document | None, expected: Document | None) -> str:
+def what_is_wrong(found: Document | None, expected: Document | None) -> str:
     """Not reflected is lost; of another time is stale; gone and yet found is resurrected."""
     if expected is None:
         return "resurrected"

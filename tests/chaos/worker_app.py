@@ -62,9 +62,17 @@ def main() -> None:
     app.conf.broker_transport = os.environ.get(record.TRANSPORT) or app.conf.broker_transport
     isolation.READ_WITHIN_S = record.HANGS_AFTER_S
     Recorder(_client).listen()
-    options = app.conf.broker_transport_options
-    print(f"transport {app.conf.broker_transport}, {options}", file=sys.stderr, flush=True)
+    _tell_settings(app)
     app.start(argv=sys.argv[1:])
+
+
+def _tell_settings(app: Any) -> None:
+    """One line, for the row that compares transports; what only our transport knows is left out."""
+    names = ("broker_transport", "task_acks_late", "worker_concurrency", "worker_prefetch_multiplier")
+    options = app.conf.broker_transport_options
+    known = ("visibility_timeout", "unacked_restore_interval", "unacked_mutex_expire", "socket_timeout")
+    told = {name: app.conf[name] for name in names} | {name: options[name] for name in known}
+    print(f"settings: {told}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

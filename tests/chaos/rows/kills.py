@@ -13,6 +13,7 @@ from tests.chaos.result import Result, Size
 from tests.chaos.scene import Scene, Worker, scene, wait_until
 from tests.chaos.takeover import TakeOvers
 from tests.chaos.traffic import Catalog, Producer, Publishing
+from tests.chaos.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,18 @@ def _run(plan: Plan, subject: str, transport: str) -> Result:
         ledger, seen = Ledger(), Seen()
         catalog = Catalog(stage.store, "sku", plan.products, 400, random.Random(1))
         producer = Producer(stage, ledger)
-        with Publishing(stage, producer, catalog.message):
+        with Publishing(stage, producer, catalog.message), Watch(stage, ledger) as watch:
             worker = _kill_often(stage, plan, ledger, seen, taken)
         producer.close()
         wait_until("the worker serves", lambda: stage.serves(worker))
         kills = len(seen.in_flight)
         result = Result("kills", subject, 0, kills, expected_to_fail=bool(transport))
-        result = conclude(stage, ledger, result, *seen.problems)
+        result = conclude(stage, ledger, result, *seen.problems, *watch.problems)
         measured = {
+            "stale": result.stale + len(watch.problems),
             "repeats_a_kill": stage.record.repeats() / kills,
             "recovery_s": statistics.median(seen.resumed_s),
-            "notes": _notes(stage, ledger, seen, taken),
+            "notes": _notes(stage, watch, seen, taken),
         }
         problems = (*result.violations, *taken.problems)
     return Result(**vars(result) | measured | {"violations": problems})
@@ -96,11 +98,11 @@ def _first_ended(stage: Scene, worker: Worker) -> float | None:
     return stage.record.first_ended(worker.pid)
 
 
-def _notes(stage: Scene, ledger: Ledger, seen: Seen, taken: TakeOvers) -> str:
+def _notes(stage: Scene, watch: Watch, seen: Seen, taken: TakeOvers) -> str:
     said = stage.log.read_text(errors="replace")
-    settings = next(line for line in said.splitlines() if line.startswith("transport "))
+    settings = next(line for line in said.splitlines() if line.startswith("settings: "))
     return (
-        f"{ledger.documents:,} documents; "
+        f"{watch.looks:,} looks meanwhile; "
         f"bodies in flight at a kill {min(seen.in_flight)} to {max(seen.in_flight)}; "
         f"kill to next body done {min(seen.resumed_s):.1f} to {max(seen.resumed_s):.1f} s; "
         f"taken over after {taken}; {settings}"
