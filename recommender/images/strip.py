@@ -158,11 +158,16 @@ def _strip_gif(data: bytes) -> Stripped:
                 raise Malformed(f"more than {MAX_CHUNKS} blocks before its first image")
         at += 1
         if data[found.end() : found.end() + 1] == b"\xf9":
-            control = data[found.start() : at]
+            control = _without_disposal(data[found.start() : at])
     if found is None or found[0] == b";":
         raise Malformed("it holds no image")
     view = memoryview(data)
     return Stripped(b"".join((view[:screen], control, view[found.start() :])))
+
+
+def _without_disposal(control: bytes) -> bytes:
+    """Leave out how to clear the image later: for that, Pillow fills a frame at once, up to 4 GB."""
+    return control[:3] + bytes(flags & 1 for flags in control[3:4]) + control[4:]
 
 
 def _measured_avif(data: bytes) -> Stripped:

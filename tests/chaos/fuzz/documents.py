@@ -171,7 +171,7 @@ def _with_a_hostile_part(data: Any, rng: random.Random) -> Any:
                 return {**data, name: _with_a_hostile_part(data[name], rng)}
     if isinstance(data, list) and data and rng.random() < 0.8:
         at = rng.randrange(len(data))
-        copies = rng.choice((0, 1, 1, 1, 2, 300 if len(data) < 5 else 2))
+        copies = rng.choice((0, 1, 1, 1, 2, 2 if isinstance(data[at], list | dict) else 300))
         return data[:at] + [_with_a_hostile_part(data[at], rng)] * copies + data[at + 1 :]
     return rng.choice(_HOSTILE)
 

@@ -159,6 +159,13 @@ def gif_with_comment(blocks: int) -> bytes:
     return gif[:at] + b"!\xfe" + b"\1a" * blocks + b"\0" + gif[at:]
 
 
+def gif_with_disposal(method: int) -> bytes:
+    """Its frame is larger than its screen, and what is to become of that later is said before it."""
+    gif = claiming("GIF", 65_535, 65_535)
+    at = gif.index(b",\0\0\0\0")
+    return gif[:at] + bytes((0x21, 0xF9, 4, method << 2 | 1, 0, 0, 0, 0)) + gif[at:]
+
+
 def lying_avif(side: int) -> bytes:
     """Its container says 64 x 64, the picture in it has `side` x `side`."""
     return flat("AVIF", side, side).replace(struct.pack(">II", side, side), struct.pack(">II", 64, 64))
@@ -197,6 +204,8 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "metadata of a WebP": ("pixels", lambda: with_exif("WEBP", _MANY)),
     "metadata of an AVIF": ("pixels", lambda: with_exif("AVIF", _MANY)),
     "comment of a GIF": ("ImageNotDecodable", lambda: gif_with_comment(_MANY // 2)),
+    "disposal of a GIF": ("ImageTooLarge", lambda: gif_with_disposal(2)),
+    "disposal of a transparent GIF": ("ImageTooLarge", lambda: gif_with_disposal(3)),
     "zeros in a GIF": ("ImageNotDecodable", lambda: flat("GIF", 8, 8)[:13] + bytes(_MANY)),
     "a lying AVIF": ("ImageTooLarge", lambda: lying_avif(5700)),
     "no pixels": ("ImageNotDecodable", lambda: png(0, 8, chunk(b"IDAT", zeros(8)))),
