@@ -11,6 +11,7 @@ from kombu.utils.json import dumps, loads
 from worker import claim
 from worker.claim import QUARANTINE
 from worker.deliveries import KEY as DELIVERIES
+from worker.deliveries import is_lent
 from worker.in_hand import Held, InHand
 from worker.jobs.dead_letters import DeadLetter, now, stream_name, tell_arrival
 
@@ -35,8 +36,11 @@ class Books(stock.Channel):
     def give_back(self, tag: str, held: Held, *, unless_begun: bool) -> bool:
         """Put it back into its queue as if it had never been taken; answers whether it stays in hand.
 
-        What has not begun goes to the front again; the rest behind the others, lest it comes back at once.
+        What has begun stays, even where a process of its own has its work now. What has not goes to the front
+        again; the rest behind the others, lest it comes back at once.
         """
+        if unless_begun and is_lent(tag):
+            return True
         push = "RPUSH" if unless_begun and held.queue != QUARANTINE else "LPUSH"
         arguments = (tag, _redelivered(held.payload), held.count, push, int(unless_begun))
         queue = self._list_of(held.queue, held.payload)

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from recommender import metrics
-from recommender.errors import ImageStoreUnavailable, IndexUnavailable, TransientError
+from recommender.errors import ImageNotAllowed, ImageStoreUnavailable, IndexUnavailable, TransientError
 
 log = logging.getLogger(__name__)
 FAILURES_IN_A_ROW = 8
@@ -71,11 +72,32 @@ class CircuitBreaker:
 
 
 class Breakers:
-    """The breakers of one process; in use as long as its context is open."""
+    """The breakers of one process; in use as long as its context is open.
+
+    Index and object store serve every message, so that nothing is claimed while one of them is away. Each
+    https host has a breaker of its own, which spares its images the wait for an answer.
+    """
 
     def __init__(self) -> None:
         self.images = CircuitBreaker("images")
         self.index = CircuitBreaker("index")
+        self._hosts: dict[str, CircuitBreaker] = {}
+        self._lock = Lock()
+
+    def of(self, uri: str) -> CircuitBreaker:
+        """The breaker of the place that an image comes from."""
+        parts = urlsplit(uri)
+        if parts.scheme != "https":
+            return self.images
+        with self._lock:
+            return self._hosts.setdefault(parts.netloc, CircuitBreaker(parts.netloc))
+
+    def hear(self, uri: str, outcome: object) -> None:
+        """Note what became of an image, if its place had a part in it."""
+        if isinstance(outcome, ImageStoreUnavailable):
+            self.of(uri).failed(outcome)
+        elif not isinstance(outcome, TransientError | ImageNotAllowed):
+            self.of(uri).succeeded()
 
     @property
     def let_through(self) -> bool:
@@ -83,7 +105,7 @@ class Breakers:
         return self.images.lets_through and self.index.lets_through
 
     def failed(self, error: TransientError) -> None:
-        """Count a failure for the dependency that it came from, if that has a breaker."""
+        """Count a failure of what every message needs, if that has a breaker."""
         if isinstance(error, ImageStoreUnavailable):
             self.images.failed(error)
         elif isinstance(error, IndexUnavailable):

@@ -42,11 +42,15 @@ local function tag_of(m)
   if not ok or type(d) ~= 'table' then return nil, 'not a JSON object' end
   local p = d.properties
   if type(p) ~= 'table' then return nil, 'properties is missing' end
-  if type(p.delivery_tag) ~= 'string' then return nil, 'properties.delivery_tag is missing' end
+  if type(p.delivery_tag) ~= 'string' or p.delivery_tag == '' then
+    return nil, 'properties.delivery_tag is missing'
+  end
   if type(p.delivery_info) ~= 'table' then return nil, 'properties.delivery_info is missing' end
   if type(d.headers) ~= 'table' then return nil, 'headers is missing' end
   if type(d.body) ~= 'string' then return nil, 'body is missing' end
-  return p.delivery_tag, type(d.headers.task) == 'string' and d.headers.task or ''
+  local before = d.headers.lookalike_deliveries
+  return p.delivery_tag, type(d.headers.task) == 'string' and d.headers.task or '',
+         type(before) == 'number' and before or 0
 end
 for i = 6, #KEYS do
   local list, queue = KEYS[i], ARGV[i - 1]
@@ -56,16 +60,16 @@ for i = 6, #KEYS do
     if #m > largest then
       return bury(list, m, '', 'MessageTooLarge', #m .. ' bytes; at most ' .. largest .. ' are taken', 1)
     end
-    local tag, kind = tag_of(m)
+    local tag, kind, before = tag_of(m)
     if not tag then return bury(list, m, '', 'MalformedMessage', kind, 1) end
     local count = tonumber(redis.call('HGET', deliveries, tag) or 0)
     if redis.call('HEXISTS', unacked, tag) == 1 then
       redis.call('LMOVE', list, list, 'RIGHT', 'LEFT')
     elseif queue ~= ARGV[4] and count >= 1 then
       redis.call('LMOVE', list, quarantine, 'RIGHT', 'LEFT')
-    elseif count >= limit then
+    elseif count + before >= limit then
       local why = 'its workers ended before they could finish it'
-      local buried = bury(list, m, kind, 'DeliveredTooOften', why, count)
+      local buried = bury(list, m, kind, 'DeliveredTooOften', why, count + before)
       redis.call('HDEL', deliveries, tag)
       return buried
     else

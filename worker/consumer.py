@@ -1,7 +1,9 @@
 """Celery's consumer, except that a message it can't run becomes a dead letter and never ends the worker."""
 
 import logging
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -11,6 +13,7 @@ from worker.jobs.dead_letters import DeadLetter
 from worker.runtime import current_runtime
 
 log = logging.getLogger(__name__)
+ETA_AT_MOST_S = 600
 
 
 class Consumer(CeleryConsumer):
@@ -23,6 +26,7 @@ class Consumer(CeleryConsumer):
         def on_task_received(message: Any) -> Any:
             try:
                 _check(message)
+                _keep(message)
                 return handle(message)
             except (*self.connection_errors, *self.channel_errors):
                 raise
@@ -66,6 +70,26 @@ def _check(message: Any) -> None:
         raise InvalidEvent("body", "expected args to be a list and kwargs an object")
     if not (embed is None or isinstance(embed, dict)):
         raise InvalidEvent("body", "expected embed to be an object or null")
+
+
+def _keep(message: Any) -> None:
+    """See to it that celery drops the message for no reason of time.
+
+    A message that waits for its time is in hand, and nobody else's meanwhile: it must not wait for long.
+    """
+    message.headers.pop("expires", None)  # what a producer's call returned for is superseded by no clock
+    eta = message.headers.get("eta")
+    if eta is None:
+        return
+    try:
+        due = datetime.fromisoformat(eta)
+        ahead_s = (due if due.tzinfo else due.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidEvent("headers.eta", f"not a time: {error}") from error
+    if ahead_s <= 0:
+        del message.headers["eta"]
+    elif ahead_s > ETA_AT_MOST_S:
+        raise InvalidEvent("headers.eta", f"more than {ETA_AT_MOST_S} s ahead; publish it when it is due")
 
 
 def _bury(message: Any, error: Exception) -> None:

@@ -23,7 +23,7 @@ from worker.watchdog import Watch
 
 log = logging.getLogger(__name__)
 MAX_DELAY_S = VISIBILITY_TIMEOUT_S / 2
-"""A delayed message waits in a worker's memory and counts against the visibility timeout."""
+"""A delayed message waits in a worker's hands, and takes room there that others might have."""
 STEP_S = 30
 """What has not begun by then is left to a message of its own."""
 
@@ -60,11 +60,16 @@ class Delivery:
 
         Raises:
             BrokerUnavailable: it could not be counted.
+            Reject: it was given back meanwhile, and is in other hands or in its queue.
         """
         runtime, request = current_runtime(), task.request
         info = request.delivery_info or {}
         first_seen, cursor, queue = request.get(FIRST_SEEN), request.get(CURSOR), info.get("routing_key")
-        tag = str((request.properties or {}).get("delivery_tag") or request.id)
+        tag = request.properties["delivery_tag"]
+        begun = runtime.deliveries.begin(tag)
+        if not begun:
+            log.info("message_not_begun", extra={"task": task.name, "id": request.id})
+            raise Reject("it was given back before its body began", requeue=True)
         return cls(
             app=task.app,
             runtime=runtime,
@@ -77,7 +82,7 @@ class Delivery:
             queue=queue if queue in QUEUES and queue != QUARANTINE else ROUTES[task.name],
             attempts=_count(request.get(ATTEMPTS)),
             failures=_count(request.get(FAILURES)),
-            deliveries=_count(request.get(DELIVERIES)) + runtime.deliveries.begin(tag),
+            deliveries=_count(request.get(DELIVERIES)) + begun,
             first_seen=first_seen if isinstance(first_seen, str) else now(),
             cursor=cursor if isinstance(cursor, dict) else None,
         )
@@ -92,9 +97,7 @@ class Delivery:
         if self.deliveries == 1:
             return None
         runtime, last = self.runtime, self.deliveries >= LIMIT
-        return Quarantined(
-            runtime.image_process, runtime.deliveries, self.tag, last=last, progress=self.watch.progress
-        )
+        return Quarantined(runtime.image_process, runtime.deliveries, runtime.breakers, self.tag, last=last)
 
     def bury(self, document: Any, error: BaseException, image: str = "") -> DeadLetter:
         """The dead letter of one document of this message."""

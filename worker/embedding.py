@@ -1,7 +1,7 @@
 """Images to rows: fetch, decode and resize in threads, embed in batches. Each image once."""
 
 import time
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,10 +14,11 @@ from config.settings import ImageSettings
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.preprocess import to_input
 from recommender.encoders.protocol import Embeddings, Preprocessing
-from recommender.errors import ImageError, ImageNotDecodable, TransientError
+from recommender.errors import ImageError, ImageNotDecodable, ImageStoreUnavailable, TransientError
 from recommender.images.decode import decoded
 from recommender.images.fetched import Fetched
 from recommender.images.source import ImageSource
+from worker.breaker import Breakers
 from worker.plan import ImageKey
 
 
@@ -51,10 +52,13 @@ class Pixels:
 class ImageStage(Protocol):
     """What brings images from their source to rows."""
 
-    def embed(self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds) -> None:
+    def embed(
+        self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds, progress: Callable[[], None]
+    ) -> None:
         """Find the outcome of every key that has none yet; blocks until all are found.
 
-        `took_s` grows by what the stages took; fetch and decode are sums over the threads.
+        `took_s` grows by what the stages took; fetch and decode are sums over the threads. `progress` is
+        called whenever something was done.
         """
 
 
@@ -95,17 +99,23 @@ class _Loaded:
 class ImageEmbedder:
     """The image stage of a process: threads that fetch and decode, batches that embed. Thread-safe."""
 
-    def __init__(self, source: ImageSource, batcher: DynamicBatcher, images: ImageSettings) -> None:
+    def __init__(
+        self, source: ImageSource, batcher: DynamicBatcher, images: ImageSettings, breakers: Breakers
+    ) -> None:
         self._source = source
         self._batcher = batcher
+        self._breakers = breakers
         self._max_pixels = images.max_pixels
         self._threads = ThreadPoolExecutor(images.threads, thread_name_prefix="image")
 
-    def embed(self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds) -> None:
+    def embed(
+        self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds, progress: Callable[[], None]
+    ) -> None:
         """See `ImageStage`; all pixels are held at a time, 150 KiB an image at 224 px."""
         missing = [key for key in dict.fromkeys(keys) if key not in outcomes]
         ready: dict[ImageKey, Pixels] = {}
         for key, loaded in zip(missing, self._threads.map(self._load, missing), strict=True):
+            progress()
             took_s["fetch"] += loaded.fetch_s
             took_s["decode"] += loaded.decode_s
             if isinstance(loaded.found, Pixels):
@@ -124,7 +134,10 @@ class ImageEmbedder:
 
     def _load(self, key: ImageKey) -> _Loaded:
         started = time.perf_counter()
+        if not self._breakers.of(key.uri).lets_through:
+            return _Loaded(ImageStoreUnavailable(f"{key.uri}: not asked, its store is away"), 0.0)
         fetched = fetch(self._source, key)
+        self._breakers.hear(key.uri, fetched)
         fetched_at = time.perf_counter()
         if not isinstance(fetched, Fetched):
             return _Loaded(fetched, fetched_at - started)

@@ -75,7 +75,7 @@ class InHand:
 
     def give_back(self, tag: str) -> None:
         """Its body ended before its end."""
-        if tag in self._held:
+        if tag in self._held or tag in self._owed:
             self._owe(tag, _Debt.GIVE_BACK)
 
     def let_go(self, tag: str) -> None:

@@ -9,17 +9,22 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from threading import Lock
 from typing import TYPE_CHECKING
+
+import torch
 
 from config.logging import configure_logging
 from config.settings import Settings
 from recommender import metrics
 from recommender.encoders.load import load_encoder
+from recommender.encoders.protocol import Encoder
 from recommender.errors import ImageLethal, ProcessLost, TransientError
 from recommender.images.fetched import READS_PER_IMAGE, Fetched
 from recommender.images.source import ImageSource
+from worker.breaker import Breakers
 from worker.deliveries import Deliveries
 from worker.die_with_parent import die_with_parent
 from worker.embedding import Outcome, Outcomes, Pixels, Seconds, fetch, outcomes_of, to_pixels
@@ -35,6 +40,13 @@ READ_WITHIN_S = 20.0
 """Decoding and embedding one image."""
 IDLE_S = 60.0
 _TAKEN, _FETCHED = "taken", "fetched"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """An exception of no known reason, which may not cross from one process to another itself."""
+
+    why: str
 
 
 class ImageProcess:
@@ -56,6 +68,7 @@ class ImageProcess:
         Raises:
             ProcessLost: the child ended, or hung and was ended, while it had this image.
             TransientError: no child can be started.
+            RuntimeError: it failed for no known reason.
         """
         while not self._lock.acquire(timeout=1):
             progress()
@@ -82,6 +95,8 @@ class ImageProcess:
         if found == _FETCHED:
             found = _next(pipe, READ_WITHIN_S, progress)
         assert not isinstance(found, str)
+        if isinstance(found, _Failed):
+            raise RuntimeError(found.why)  # noqa: TRY004  # of whatever type it was
         return found
 
     def _hand_over(self, key: ImageKey, progress: Callable[[], None]) -> Connection:
@@ -129,18 +144,20 @@ class Quarantined:
         self,
         process: ImageProcess,
         deliveries: Deliveries,
+        breakers: Breakers,
         tag: str,
         *,
         last: bool,
-        progress: Callable[[], None],
     ) -> None:
         self._process = process
         self._deliveries = deliveries
+        self._breakers = breakers
         self._tag = tag
         self._last = last
-        self._progress = progress
 
-    def embed(self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds) -> None:
+    def embed(
+        self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds, progress: Callable[[], None]
+    ) -> None:
         """Find the outcome of every key that has none yet, one after the other.
 
         An image that costs the child its life is a `ProcessLost`, and an `ImageLethal` at the last delivery.
@@ -148,6 +165,7 @@ class Quarantined:
         Raises:
             BrokerUnavailable: Redis failed.
             TransientError: no child can be started.
+            RuntimeError: an image failed for no known reason.
         """
         del took_s
         for key in keys:
@@ -155,7 +173,8 @@ class Quarantined:
                 continue
             self._deliveries.lend(self._tag)
             try:
-                outcomes[key] = self._process.read(key, self._progress)
+                outcomes[key] = self._process.read(key, progress)
+                self._breakers.hear(key.uri, outcomes[key])
             except ProcessLost as error:
                 reason = "its process ended or hung at every delivery"
                 outcomes[key] = ImageLethal(key.uri, reason) if self._last else error
@@ -163,14 +182,14 @@ class Quarantined:
                 self._deliveries.take_back(self._tag)
 
 
-def _next(pipe: Connection, within_s: float, progress: Callable[[], None]) -> Outcome | str:
+def _next(pipe: Connection, within_s: float, progress: Callable[[], None]) -> Outcome | _Failed | str:
     deadline = time.monotonic() + within_s
     while not pipe.poll(1):
         progress()
         if time.monotonic() > deadline:
             raise TimeoutError
     progress()
-    answer: Outcome | str = pipe.recv()
+    answer: Outcome | _Failed | str = pipe.recv()
     return answer
 
 
@@ -178,7 +197,7 @@ def _next(pipe: Connection, within_s: float, progress: Callable[[], None]) -> Ou
 
 
 def _serve(pipe: Connection, settings: Settings) -> None:
-    """Answer until nothing is asked; whatever else is raised ends the process, and is the image's doing."""
+    """Answer until nothing is asked."""
     die_with_parent(signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the group: the parent ends its child
         signal.signal(number, signal.SIG_IGN)
@@ -192,13 +211,24 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             return
         pipe.send(_TAKEN)
         fetched = fetch(source, key)
-        if not isinstance(fetched, Fetched):
-            pipe.send(fetched)
-            continue
-        pipe.send(_FETCHED)
-        pixels = to_pixels(fetched, key, encoder.spec.preprocessing, settings.images.max_pixels)
-        if isinstance(pixels, Pixels):
-            rows = encoder.encode_images(pixels.pixels[None])
-            pipe.send(outcomes_of({key: pixels}, rows)[key])
+        if isinstance(fetched, Fetched):
+            pipe.send(_FETCHED)
+            pipe.send(_embedded(fetched, key, encoder, settings.images.max_pixels))
         else:
-            pipe.send(pixels)
+            pipe.send(fetched)
+
+
+def _embedded(fetched: Fetched, key: ImageKey, encoder: Encoder, max_pixels: int) -> Outcome | _Failed:
+    """What becomes of the bytes; memory that is out, or a lost device, ends the process."""
+    try:
+        pixels = to_pixels(fetched, key, encoder.spec.preprocessing, max_pixels)
+        if not isinstance(pixels, Pixels):
+            return pixels
+        return outcomes_of({key: pixels}, encoder.encode_images(pixels.pixels[None]))[key]
+    except torch.OutOfMemoryError as error:  # the worker's own encoder has the device's memory
+        return TransientError(f"{key.uri}: the device has no memory for a second encoder: {error}")
+    except (MemoryError, torch.AcceleratorError):
+        raise
+    except Exception as error:
+        log.exception("image_failed", extra={"image": key.uri})
+        return _Failed(f"{key.uri}: {error!r}")

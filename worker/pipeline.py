@@ -14,7 +14,7 @@ from recommender.images.source import ImageSource
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
 from worker.breaker import Breakers
 from worker.embedding import Embedded, ImageEmbedder, ImageStage, Outcomes
-from worker.plan import Event, Group, ImageKey, Plan, group_by_product, make_plan, reads_images, slices
+from worker.plan import Event, Group, Plan, group_by_product, make_plan, reads_images, slices
 from worker.report import Failure, Report
 
 ROUNDS = 8
@@ -35,10 +35,10 @@ class Pipeline:
         breakers: Breakers | None = None,
     ) -> None:
         self._index = index
-        self._images = ImageEmbedder(source, batcher, settings.images)
+        self._breakers = breakers or Breakers()
+        self._images = ImageEmbedder(source, batcher, settings.images, self._breakers)
         self._dimension = batcher.encoder.spec.dimension
         self._slice_images = SLICE_BATCHES * settings.encoder.max_batch_size
-        self._breakers = breakers or Breakers()
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +56,7 @@ class Pipeline:
         *,
         images: ImageStage | None = None,
         may_go_on: Callable[[], bool] = lambda: True,
+        progress: Callable[[], None] = lambda: None,
     ) -> Report:
         """Bring the index up to date with these events, in their order for each product.
 
@@ -66,12 +67,13 @@ class Pipeline:
             events: of any products.
             images: another image stage than this process's own threads and batches.
             may_go_on: asked between slices.
+            progress: called whenever something was done.
 
         Raises:
             EncoderLost: this process can't embed any more.
             TransientError: the image stage failed as a whole.
         """
-        batch = _Batch(images or self._images)
+        batch = _Batch(images or self._images, progress)
         for begun, groups in enumerate(slices(group_by_product(events), self._slice_images)):
             if batch.report.rest or (begun and not may_go_on()):
                 batch.report.rest += [event for group in groups for event in group.events]
@@ -96,7 +98,8 @@ class Pipeline:
             for group in groups:
                 batch.report.again(group.events, error)
             return []
-        self._embed([key for plan in plans for key in plan.images], batch)
+        keys = [key for plan in plans for key in plan.images]
+        batch.images.embed(keys, batch.outcomes, batch.report.took_s, batch.progress)
         ready: list[Plan] = []
         for plan in plans:
             unavailable = next(
@@ -110,16 +113,6 @@ class Pipeline:
             else:
                 batch.settle(plan)
         return self._write(ready, batch)
-
-    def _embed(self, keys: list[ImageKey], batch: "_Batch") -> None:
-        asked = [key for key in dict.fromkeys(keys) if key not in batch.outcomes]
-        batch.images.embed(asked, batch.outcomes, batch.report.took_s)
-        for key in asked:
-            outcome = batch.outcomes[key]
-            if isinstance(outcome, TransientError):
-                self._breakers.failed(outcome)
-            else:
-                self._breakers.images.succeeded()
 
     def _plan(self, groups: list[Group], batch: "_Batch") -> list[Plan]:
         started = time.perf_counter()
@@ -193,8 +186,9 @@ class Pipeline:
 class _Batch:
     """What one call of `apply` gathers, over all its slices and rounds."""
 
-    def __init__(self, images: ImageStage) -> None:
+    def __init__(self, images: ImageStage, progress: Callable[[], None]) -> None:
         self.images = images
+        self.progress = progress
         self.report = Report()
         self.outcomes: Outcomes = {}
 

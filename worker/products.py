@@ -28,7 +28,10 @@ def apply_products(delivery: Delivery) -> None:
     """
     events, letters = _parsed(delivery)
     report = delivery.runtime.pipeline.apply(
-        events, images=delivery.image_stage(), may_go_on=delivery.may_go_on
+        events,
+        images=delivery.image_stage(),
+        may_go_on=delivery.may_go_on,
+        progress=delivery.watch.progress,
     )
     failed = {failure.event.id for failure in report.failed}
     metrics.EVENTS.labels("failed").inc(len(letters) + len(failed))

@@ -13,42 +13,42 @@ from worker.products import apply_products
 
 
 @app.task(name="products.upsert", bind=True, typing=False)
-def upsert(task: Task, *args: Any, **kwargs: Any) -> None:
+def upsert(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Whole products."""
     deliver(task, args, kwargs, apply_products)
 
 
 @app.task(name="products.patch", bind=True, typing=False)
-def patch(task: Task, *args: Any, **kwargs: Any) -> None:
+def patch(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Payload fields that changed."""
     deliver(task, args, kwargs, apply_products)
 
 
 @app.task(name="products.delete", bind=True, typing=False)
-def delete(task: Task, *args: Any, **kwargs: Any) -> None:
+def delete(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products that are gone."""
     deliver(task, args, kwargs, apply_products)
 
 
 @app.task(name=EMBED, bind=True, typing=False)
-def embed(task: Task, *args: Any, **kwargs: Any) -> None:
+def embed(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products to embed again from what the index knows of them."""
     deliver(task, args, kwargs, apply_products)
 
 
 @app.task(name="catalog.refresh", bind=True, typing=False)
-def refresh(task: Task, *args: Any, **kwargs: Any) -> None:
+def refresh(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """A feed to publish."""
     deliver(task, args, kwargs, refresh_job)
 
 
 @app.task(name=SCHEDULED_REFRESH, bind=True, typing=False)
-def scheduled_refresh(task: Task, *args: Any, **kwargs: Any) -> None:
+def scheduled_refresh(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """The feed of the settings, once a period."""
     deliver(task, args, kwargs, scheduled_refresh_job)
 
 
 @app.task(name="catalog.reindex", bind=True, typing=False)
-def reindex(task: Task, *args: Any, **kwargs: Any) -> None:
+def reindex(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products to publish for embedding again."""
     deliver(task, args, kwargs, reindex_job)

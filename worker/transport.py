@@ -8,7 +8,8 @@ back to kombu's transport, are not affected. Beside it:
 - a message whose body had begun before (worker.deliveries) waits in `quarantine`, of which a process has
   one in hand at a time; what keeps ending its workers even there is a dead letter in the end;
 - what is no Celery message, or too large, is a dead letter at once;
-- the first queue of `queue_order` comes first, and the others never take all hands;
+- the first queue of `queue_order` comes first, but for one claim in `TURN_EVERY`, and the others never take
+  all hands;
 - nothing is claimed while `may_consume` says so, or too many bytes are in hand.
 
 It leans on private names of kombu 5.7, which tests/unit/worker/test_transport.py holds.
@@ -35,6 +36,7 @@ from worker.jobs.dead_letters import now, stream_name
 POLL_S = 0.02
 POLL_AT_MOST_S = 0.25
 """Polls of empty queues grow from the one to the other: what a message to an idle worker may wait."""
+TURN_EVERY = 16
 MESSAGE_AT_MOST_BYTES = 16 * 2**20
 IN_HAND_AT_MOST_BYTES = 64 * 2**20
 """As JSON; the message that exceeds it is the last one that is claimed."""
@@ -97,6 +99,7 @@ class Channel(Books):
         self._rest_until = 0.0
         self._rest_s = 0.0
         self._asked: list[str] = []
+        self._claims = 0
         super().__init__(*args, **kwargs)
 
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
@@ -115,6 +118,7 @@ class Channel(Books):
         """The consumed queues in order; only the first while the others have all hands they may.
 
         Quarantine has one hand, and comes before all: whatever waits in the others, a suspect's turn comes.
+        One claim in `TURN_EVERY` asks the first queue last, so that no queue waits for ever.
         """
         if self.in_hand.size_bytes > IN_HAND_AT_MOST_BYTES or not self.may_consume():
             return []
@@ -126,8 +130,11 @@ class Channel(Books):
         hands = self.qos.prefetch_count
         if queues and hands >= 2 and queues[0] in order:
             others = len(self.in_hand) - self.in_hand.count(queues[0]) - suspects
+            self._claims += 1
             if others >= hands - max(1, hands // 4):
                 queues = queues[:1]
+            elif self._claims % TURN_EVERY == 0:
+                queues = queues[1:] + queues[:1]
         return quarantine + queues
 
     def _claim(self, queues: list[str]) -> tuple[list[Any], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, current_task
 from celery.exceptions import Reject
 
 from config.settings import RedisSettings
@@ -51,7 +51,7 @@ def runtime(settings: Any, client: Any, open_runtime: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def run(redis_server: Any, runtime: Any) -> Iterator[Any]:
+def run(redis_server: Any, client: Any, runtime: Any) -> Iterator[Any]:
     """Deliver a message to a body, as the pool's thread would."""
     del runtime
     app = Celery("test", broker=redis_server.url, set_as_current=False)
@@ -63,6 +63,7 @@ def run(redis_server: Any, runtime: Any) -> Iterator[Any]:
     def go(
         body: Callable[[Delivery], None], args: Any = (DOCUMENTS,), identity: str = "1", **headers: Any
     ) -> None:
+        client.hset("unacked", f"tag of {identity}", "...")
         task.push_request(
             id=identity,
             delivery_info={"routing_key": "bulk"},
@@ -137,6 +138,23 @@ def test_a_delivery_counts_when_its_body_begins_and_the_second_reads_images_alon
     run(body)
     run(body, identity="2", **{DELIVERIES: 3})
     assert seen == [(1, True), (2, False), (4, False)]
+
+
+def test_what_was_given_back_before_its_body_began_is_left_alone(run: Any, client: Any) -> None:
+    def body(_: Delivery) -> None:
+        raise AssertionError("somebody else has it")
+
+    def gone(delivery: Delivery) -> None:
+        client.hdel("unacked", delivery.tag)
+        with pytest.raises(Reject) as raised:
+            deliver(delivery_task(), ([],), {}, body)
+        assert raised.value.requeue
+
+    def delivery_task() -> Any:
+        return current_task._get_current_object()
+
+    run(gone)
+    assert client.hgetall("deliveries") == {"tag of 1": "1"}
 
 
 def test_a_failure_that_came_to_an_end_is_no_death_and_stays_in_quarantine(run: Any, client: Any) -> None:

@@ -15,7 +15,8 @@ from recommender.encoders.load import load_encoder
 from recommender.encoders.preprocess import to_input
 from recommender.errors import ImageLethal, ImageNotFound, ProcessLost
 from recommender.images.decode import decode
-from worker.deliveries import KEY, Deliveries
+from worker.breaker import Breakers
+from worker.deliveries import KEY, UNACKED, Deliveries, is_lent
 from worker.embedding import NotModified
 from worker.isolation import Quarantined
 from worker.plan import ImageKey
@@ -77,6 +78,7 @@ class Process:
     def read(self, key: ImageKey, progress: Callable[[], None]) -> Any:
         progress()
         self.counts.append(self.client.hget(KEY, "tag"))
+        assert is_lent("tag")
         answer = self.answers[key.uri]
         if isinstance(answer, ProcessLost):
             raise answer
@@ -89,6 +91,8 @@ def test_while_its_process_has_an_image_the_end_of_the_worker_is_no_fault_of_the
 ) -> None:
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
         deliveries = Deliveries(client, "")
+        assert deliveries.begin("tag") == 0  # nobody has it in hand
+        client.hset(UNACKED, "tag", "...")
         assert [deliveries.begin("tag") for _ in range(2)] == [1, 2]
         signs: list[None] = []
         lost = ProcessLost("b: ended")
@@ -96,16 +100,17 @@ def test_while_its_process_has_an_image_the_end_of_the_worker_is_no_fault_of_the
         stage = Quarantined(
             process,  # type: ignore[arg-type]
             deliveries,
+            Breakers(),
             "tag",
             last=last,
-            progress=lambda: signs.append(None),
         )
         known = ImageKey("known", None)
         outcomes: Any = {known: NotModified()}
         keys = [ImageKey(uri, None) for uri in "abc"]
-        stage.embed([known, *keys], outcomes, {})
+        stage.embed([known, *keys], outcomes, {}, lambda: signs.append(None))
         assert process.counts == ["1", "1", "1"]
         assert client.hget(KEY, "tag") == "2"
+        assert not is_lent("tag")
         assert len(signs) == 3
         assert [type(outcomes[key]) for key in keys] == [
             NotModified,

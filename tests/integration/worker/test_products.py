@@ -67,7 +67,7 @@ def runtime(settings: Any, client: Any, open_runtime: Any, s3: Any) -> Iterator[
 
 
 @pytest.fixture
-def run(redis_server: Any, runtime: Any) -> Iterator[Any]:
+def run(redis_server: Any, client: Any, runtime: Any) -> Iterator[Any]:
     del runtime
     app = Celery("test", broker=redis_server.url, set_as_current=False)
 
@@ -77,6 +77,7 @@ def run(redis_server: Any, runtime: Any) -> Iterator[Any]:
 
     def go(documents: Any, **headers: Any) -> None:
         properties = {"delivery_tag": f"tag {headers}"}
+        client.hset("unacked", properties["delivery_tag"], "...")
         task.push_request(id="1", delivery_info={"routing_key": "products"}, properties=properties, **headers)
         try:
             deliver(task, [documents], {}, apply_products)

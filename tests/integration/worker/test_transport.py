@@ -297,6 +297,7 @@ def test_the_first_queue_comes_first_and_the_others_never_take_all_hands(
         b"{}",
         b'{"headers": {}, "body": "", "properties": {"delivery_info": {}}}',
         b'{"headers": {}, "body": "", "properties": {"delivery_tag": 7, "delivery_info": {}}}',
+        b'{"headers": {}, "body": "", "properties": {"delivery_tag": "", "delivery_info": {}}}',
         b'{"headers": {}, "body": "", "properties": {"delivery_tag": "t"}}',
         b'{"headers": [], "properties": {"delivery_tag": "t", "delivery_info": {}}}',
         b'{"headers": {}, "body": 1, "properties": {"delivery_tag": "t", "delivery_info": {}}}',

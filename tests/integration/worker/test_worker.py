@@ -108,14 +108,20 @@ def test_what_is_no_message_is_a_dead_letter_and_the_worker_goes_on(
             envelope('[{"a": 1}, {}, {}]'),
             envelope("[[], {}, {}]", id=None),
             envelope("[[], {}, {}]", eta="never"),
+            envelope('[["far"], {}, {}]', eta="9999-12-31T23:59:59-12:00"),
+            envelope('[[], {"task": "named like the parameter"}, {}]'),
             envelope("[[1, 2], {}, {}]"),
             envelope('[[{"id": "no list"}], {}, {}]'),
             envelope('[[[]], {"keyword": 1}, null]'),
             envelope(json.dumps([[[document("raw", uri)]], {}, {}])),
+            envelope(json.dumps([[[document("late", uri)]], {}, {}]), expires="2020-01-01T00:00:00+00:00"),
+            envelope(json.dumps([[[document("due", uri)]], {}, {}]), eta="0001-01-01T00:00:00+12:00"),
         )
     shop.wait_for_product("raw")
-    letters = shop.wait_for_dead_letters(12)
-    assert len(letters) == 12
+    shop.wait_for_product("late")  # a newer version supersedes it, no clock
+    shop.wait_for_product("due")
+    letters = shop.wait_for_dead_letters(14)
+    assert len(letters) == 14
     assert {letter["reason"] for letter in letters} >= {"MalformedMessage", "InvalidEvent"}
     assert "garbage" in {letter["document"] for letter in letters}
     assert any("products.unknown" in letter["message"] for letter in letters)

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from recommender.errors import ImageStoreUnavailable, IndexUnavailable, ProcessLost, RaceLost
+from recommender.errors import ImageNotAllowed, ImageStoreUnavailable, IndexUnavailable, ProcessLost, RaceLost
 from worker.breaker import FAILURES_IN_A_ROW, MAX_PAUSE_S, Breakers, CircuitBreaker, may_consume
 
 AWAY = IndexUnavailable("away")
@@ -85,3 +85,24 @@ def test_nothing_is_consumed_while_one_dependency_is_away() -> None:
         breakers.index.succeeded()
         assert not may_consume()
     assert may_consume()
+
+
+def test_an_https_host_that_is_away_is_spared_its_images_and_nobody_else_waits() -> None:
+    away, other = "https://cdn.example/a.jpg", "https://other.example/a.jpg"
+    with Breakers() as breakers:
+        for _ in range(FAILURES_IN_A_ROW):
+            breakers.hear(away, ImageStoreUnavailable("timeout"))
+        assert not breakers.of(away).lets_through
+        assert breakers.of(other).lets_through
+        assert breakers.of("s3://shop/a.jpg").lets_through
+        assert may_consume()
+
+
+def test_only_an_answer_of_the_store_counts_as_one() -> None:
+    uri = "s3://shop/a.jpg"
+    with Breakers() as breakers:
+        for said in (ImageNotAllowed(uri, "bucket"), ProcessLost("b"), ImageStoreUnavailable("503")):
+            for _ in range(FAILURES_IN_A_ROW - 1):
+                breakers.hear(uri, said)
+        breakers.hear(uri, ImageStoreUnavailable("503"))
+        assert not may_consume()

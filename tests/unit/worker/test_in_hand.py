@@ -96,3 +96,16 @@ def test_what_is_not_held_is_not_given_back() -> None:
     in_hand.forget(["gone"])
     in_hand.give_back("gone")
     assert books.written == []
+
+
+def test_what_fails_while_its_letting_go_is_owed_goes_back_to_its_queue() -> None:
+    books, in_hand = Books("a"), InHand()
+    in_hand.use(books)
+    in_hand.take("a", held())
+    books.away = True
+    in_hand.let_go("a")  # the connection was lost; its body goes on
+    in_hand.give_back("a")  # and fails now
+    books.away = False
+    in_hand.pay()
+    assert books.written == [("give back products", "a")]
+    assert len(in_hand) == 0
