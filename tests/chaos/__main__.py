@@ -7,9 +7,10 @@ import argparse
 import sys
 import time
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
-from itertools import zip_longest
+from itertools import repeat, zip_longest
+from multiprocessing import get_context
 
 from tests.chaos.result import Result, Size
 
@@ -36,8 +37,9 @@ def main() -> int:
     names = arguments.row or ROWS
     size = Size(short=arguments.short)
     # The short form has no time to measure: while one row waits for a worker to start, another works.
-    with ThreadPoolExecutor(2 if size.short else 1) as lanes:
-        results = [result for row in lanes.map(lambda name: _run(name, size), names) for result in row]
+    lanes = 2 if size.short else 1
+    with ProcessPoolExecutor(lanes, get_context("spawn"), max_tasks_per_child=1) as processes:
+        results = [result for row in processes.map(_run, names, repeat(size)) for result in row]
     _print_table(results)
     return int(any(_violations(result) for result in results))
 
