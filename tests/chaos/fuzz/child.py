@@ -1,7 +1,8 @@
 """The process that takes the blows: `python -m tests.chaos.fuzz.child KIND SEED FIRST [STOP FOLDER]`.
 
 The file `at` of its folder holds the number of the case in hand, so that its parent knows it whatever
-becomes of this process. With a first case alone, that case is repeated, and its traceback is printed.
+becomes of this process; in the end it is -1. With a first case alone, that case is repeated, and its
+traceback is printed.
 """
 
 import json
@@ -20,6 +21,7 @@ import torch
 from tests.chaos.fuzz import documents, images
 
 FOUND = 3
+DONE = -1
 _WARM_UP = 40
 
 
@@ -57,6 +59,7 @@ def main(name: str, seed: str, first: str, stop: str = "", folder: str = "") -> 
             return FOUND
         finally:
             Path(folder, "outcomes").write_text(json.dumps(outcomes))
+        shared[:] = struct.pack("q", DONE)
     return 0
 
 
