@@ -107,7 +107,7 @@ def test_what_is_no_message_is_a_dead_letter_and_the_worker_goes_on(
             envelope("42"),
             envelope('[{"a": 1}, {}, {}]'),
             envelope("[[], {}, {}]", id=None),
-            envelope("[[], {}, {}]", eta="never"),
+            envelope('[["never"], {}, {}]', eta="never"),
             envelope('[["far"], {}, {}]', eta="9999-12-31T23:59:59-12:00"),
             envelope('[[], {"task": "named like the parameter"}, {}]'),
             envelope("[[1, 2], {}, {}]"),
