@@ -5,14 +5,12 @@ Prints one table; exits with 1 on any violation.
 
 import argparse
 import sys
-import time
-import traceback
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from itertools import repeat, zip_longest
 from multiprocessing import get_context
 
 from tests.chaos.result import Result, Size
+from tests.chaos.run_row import run_row
 
 ROWS = ("kills", "broker", "reopen", "outage", "shuffle", "poison", "rolling", "triggers", "fuzz")
 HEADER = (
@@ -39,21 +37,9 @@ def main() -> int:
     # The short form has no time to measure: while one row waits for a worker to start, another works.
     lanes = 2 if size.short else 1
     with ProcessPoolExecutor(lanes, get_context("spawn"), max_tasks_per_child=1) as processes:
-        results = [result for row in processes.map(_run, names, repeat(size)) for result in row]
+        results = [result for row in processes.map(run_row, names, repeat(size)) for result in row]
     _print_table(results)
     return int(any(_violations(result) for result in results))
-
-
-def _run(name: str, size: Size) -> list[Result]:
-    started = time.monotonic()
-    print(f"{name} ...", file=sys.stderr, flush=True)
-    try:
-        results: list[Result] = import_module(f"tests.chaos.rows.{name}").run(size)
-    except Exception as error:  # noqa: BLE001  # the other rows still have something to say
-        traceback.print_exc()
-        results = [Result(name, "the row itself", 0, violations=(f"it did not end: {error!r}",))]
-    print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    return results
 
 
 def _violations(result: Result) -> list[str]:
