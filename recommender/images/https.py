@@ -111,7 +111,7 @@ class HttpsStore:
             for _ in range(MAX_REDIRECTS + 1):
                 with self._get(uri, url, etag) as response:
                     if not response.has_redirect_location:
-                        return self._read(uri, response)
+                        return self._read(uri, response, etag)
                     url = url.join(response.headers["Location"])
         raise ImageNotFound(uri, f"more than {MAX_REDIRECTS} redirects")
 
@@ -151,11 +151,12 @@ class HttpsStore:
                 raise ImageNotAllowed(uri, f"{url.host} is at {address}, which is not a public address")
         return addresses[0]
 
-    def _read(self, uri: str, response: httpx.Response) -> Fetched | None:
+    def _read(self, uri: str, response: httpx.Response, etag: str | None) -> Fetched | None:
         status = response.status_code
-        if status == httpx.codes.NOT_MODIFIED:
+        if status == httpx.codes.NOT_MODIFIED and etag is not None:
             return None
-        if status >= 500 or status in _PASSING_STATUS:
+        # A 304 that nobody asked for is the host's mistake: taken for an answer, the image would be lost.
+        if status >= 500 or status in _PASSING_STATUS or status == httpx.codes.NOT_MODIFIED:
             raise ImageStoreUnavailable(f"{uri}: the host answered {status}")
         if status != httpx.codes.OK:
             raise ImageNotFound(uri, f"the host answered {status}")

@@ -145,7 +145,7 @@ class S3Store:
                 return self.client.get_object(Bucket=bucket, Key=key)
             return self.client.get_object(Bucket=bucket, Key=key, IfNoneMatch=etag)
         except ClientError as error:
-            if _status(error) == NOT_MODIFIED:
+            if _status(error) == NOT_MODIFIED and etag is not None:
                 return None
             raise
 

@@ -70,6 +70,12 @@ def test_an_etag_that_still_holds(store: HttpsStore, server: Any, base: str) -> 
     assert server.seen[0][1]["if-none-match"] == '"v1"'
 
 
+def test_unchanged_is_no_answer_to_who_did_not_ask(store: HttpsStore, server: Any, base: str) -> None:
+    server.answer = lambda handler: handler.reply(304)
+    with pytest.raises(ImageStoreUnavailable, match="304"):
+        store.fetch(f"{base}/a.jpg", None)
+
+
 def test_a_path_that_is_no_ascii(store: HttpsStore, server: Any, base: str) -> None:
     server.answer = lambda handler: handler.reply(200, b"x")
     assert store.fetch(f"{base}/grün stiefel.jpg", None)

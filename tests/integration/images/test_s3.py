@@ -79,6 +79,12 @@ def test_the_unchanged_body_is_not_sent(faulty: ImageSource, http_server: Any) -
     assert headers["if-none-match"] == '"abc"'
 
 
+def test_unchanged_is_no_answer_to_who_did_not_ask(faulty: ImageSource, http_server: Any) -> None:
+    http_server.answer = lambda handler: handler.reply(304, ETag='"abc"')
+    with pytest.raises(ImageStoreUnavailable, match="304"):
+        faulty.fetch(URI)
+
+
 def test_a_bucket_that_is_not_listed_names_the_setting(source: ImageSource, s3: Any) -> None:
     s3.client.create_bucket(Bucket="secrets")
     s3.client.put_object(Bucket="secrets", Key="a.jpg", Body=b"x")
