@@ -63,6 +63,8 @@ def product_image(  # noqa: PLR0917  # FastAPI passes them by name
 ) -> Response:
     """A JPEG of one image of a product, within px x px pixels."""
     image, px = _image(resources.recommender.product(product_id), n), parameters.px
+    if image.error is not None:  # reading it may end the process that does
+        raise HTTPException(422, f"it could not be embedded, so it isn't shown: {image.error}")
     # A client that has what was embedded costs one conditional read, and no pixels.
     unchanged = if_none_match is not None and image.etag is not None and _tag(image.etag, px) in if_none_match
     fetched = resources.source.fetch(image.uri, etag=image.etag if unchanged else None)

@@ -199,6 +199,15 @@ def test_what_is_no_thumbnail_is_a_problem(own_shop: Shop) -> None:
         )
 
 
+def test_an_image_that_could_not_be_embedded_is_not_read(own_shop: Shop) -> None:
+    own_shop.add("lethal", draw("round", "red"), broken=True)  # it can be read; who knows what it would do
+    with served(own_shop) as api:
+        response = api.get("/v1/products/lethal/images/0")
+    assert response.status_code == 422
+    assert "could not be embedded" in response.json()["detail"]
+    assert response.headers["content-type"] == "application/problem+json"
+
+
 def test_an_image_store_that_is_away_is_a_503_to_be_tried_again(catalog: Shop, free_port: int) -> None:
     nowhere = S3Settings(endpoint_url=f"http://127.0.0.1:{free_port}", buckets=(catalog.store.bucket,))
     source = ImageSource(nowhere, catalog.settings.images)
