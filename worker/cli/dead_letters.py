@@ -168,7 +168,7 @@ def _progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     if total < PROGRESS_FROM:
         yield lambda _: None
         return
-    from worker.demo.progress import progress  # noqa: PLC0415
+    from worker.progress import progress  # noqa: PLC0415
 
     with progress(label, total) as advance:
         yield advance

@@ -14,11 +14,11 @@ from config.settings import PREFIX, ConfigurationError, load_settings
 from worker.demo.catalog import DrawnProduct, make_catalog
 from worker.demo.contact_sheet import contact_sheet
 from worker.demo.object_store import ACCESS_KEY, BUCKET, REGION, ObjectStore, running_object_store
-from worker.demo.progress import Advance, progress
 from worker.demo.quality import K, Precision, Truth, chance, histogram_answers, precision_at_k
 from worker.demo.questions import Asked, ask_all, rows_of
 from worker.demo.shop import Shop, open_shop
 from worker.demo.studio import Histogram, shoot
+from worker.progress import Advance, progress
 from worker.up import running_stack
 
 CATALOG = "demo"
