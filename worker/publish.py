@@ -1,11 +1,12 @@
 """Messages to Celery, by task name: for the stream, the jobs, retries and the command line."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from kombu.utils.json import dumps
 from redis import RedisError
 
 from recommender.errors import BrokerUnavailable
@@ -20,6 +21,8 @@ DELIVERIES = "lookalike_deliveries"
 FIRST_SEEN = "lookalike_first_seen"
 CURSOR = "lookalike_cursor"
 """Where the next step of a catalog job goes on: a JSON object."""
+BATCH_BYTES = 8 * 2**20
+"""As JSON. In a message it becomes a third more, and a message of 16 MiB is refused (worker.transport)."""
 _RETRY_POLICY = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1}
 
 
@@ -39,12 +42,58 @@ class Message:
     id: str | None = None
 
 
-def publish(app: Celery, message: Message) -> None:
-    """Hand one message to the broker; on return the broker has it.
+T = TypeVar("T")
+
+
+def batches(
+    items: Iterable[T], size_of: Callable[[T], int], at_most: int | None = None
+) -> Iterator[tuple[T, ...]]:
+    """Cut items where a batch would hold more than `BATCH_BYTES`, or `at_most` of them.
+
+    An item that is larger than that is a batch of its own.
+    """
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        size = size_of(item)
+        if batch and total + size > BATCH_BYTES:
+            yield tuple(batch)
+            batch, total = [], 0
+        batch.append(item)
+        total += size
+        if len(batch) == at_most:
+            yield tuple(batch)
+            batch, total = [], 0
+    if batch:
+        yield tuple(batch)
+
+
+def publish(app: Celery, message: Message) -> int:
+    """Hand a message to the broker, documents that are too many bytes for one as several.
+
+    On return the broker has them; returns how many. A document that no message can hold goes alone, and what
+    becomes a dead letter is it and no other.
 
     Raises:
-        BrokerUnavailable: it could not be reached.
+        BrokerUnavailable: it could not be reached; it may have some of them.
     """
+    parts = _parts(message)
+    for part in parts:
+        _send(app, part)
+    return len(parts)
+
+
+def _parts(message: Message) -> list[Message]:
+    documents = message.args[0] if len(message.args) == 1 else None
+    if message.kwargs or not isinstance(documents, list):
+        return [message]
+    cut = list(batches(documents, lambda document: len(dumps(document)) + len(", ")))
+    if len(cut) <= 1:
+        return [message]
+    return [replace(message, args=[list(batch)], id=None) for batch in cut]
+
+
+def _send(app: Celery, message: Message) -> None:
     try:
         app.send_task(
             message.type,

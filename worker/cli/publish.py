@@ -30,9 +30,8 @@ def publish(
     published = messages = 0
 
     def flush(batch: list[Any]) -> int:
-        if batch:
-            send(app, event_message("products.upsert", list(batch), BULK if bulk else None))
-        return int(bool(batch))
+        message = event_message("products.upsert", list(batch), BULK if bulk else None)
+        return send(app, message) if batch else 0
 
     with _opened(feed) as (lines, size), _progress(size) as advance:
         batch: list[Any] = []

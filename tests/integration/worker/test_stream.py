@@ -86,6 +86,16 @@ def test_entries_become_messages_and_bad_ones_dead_letters(client: Any, running:
     wait_for("all acknowledged", lambda: client.xpending(STREAM, GROUP)["pending"] == 0)
 
 
+def test_an_entry_that_is_too_much_for_one_message_becomes_several(
+    client: Any, running: Any, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.publish.BATCH_BYTES", 1)
+    client.xadd(STREAM, {"type": "products.upsert", "data": '[{"id": "a"}, {"id": "b"}]'})
+    running()
+    wait_for("both are forwarded", lambda: client.llen("products") == 2)
+    assert [args for _, args, _ in forwarded(client, "products")] == [[[{"id": "a"}]], [[{"id": "b"}]]]
+
+
 def test_what_this_consumer_was_given_before_is_forwarded(
     client: Any, running: Any, wait_for: Any, make_settings: Any, redis_server: Any
 ) -> None:
