@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections.abc import Generator, Iterable
-from itertools import islice
 from typing import Any
 
 from pydantic import NonNegativeInt
@@ -13,11 +12,11 @@ from recommender.errors import InvalidEvent
 from recommender.events import MAX_DOCUMENTS, Refresh, Upsert, parse_catalog_job, parse_product_event
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
-from worker.jobs.claims import DAY_S, claim
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.feed import Line, Place, open_feed
+from worker.jobs.first import DAY_S, first_to_come
 from worker.jobs.steps import Position, run_step
-from worker.publish import event_message, publish
+from worker.publish import batches, event_message, publish
 
 log = logging.getLogger(__name__)
 UPSERT = "products.upsert"
@@ -45,22 +44,32 @@ def refresh_job(delivery: Delivery) -> None:
 def scheduled_refresh_job(delivery: Delivery) -> None:
     """Publish the feed of the settings, unless another schedule's message has this period's slot.
 
-    Any number of schedules may run. A slot belongs to the message that claimed it, and the message keeps
-    its slot: delivered again in the time of a later one, since its worker died, it goes on with its own.
+    Only a message that is new needs a slot. What was tried before has had its own, and a dead letter that is
+    replayed needs none: it counts its attempts on, and somebody asked for it.
+    """
+    feed = delivery.runtime.settings.feed.scheduled
+    if feed is None:
+        raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
+    is_new = delivery.attempts == 0 and delivery.cursor is None
+    if not is_new or _has_slot(delivery):
+        publish_feed(delivery, feed)
+
+
+def _has_slot(delivery: Delivery) -> bool:
+    """Whether this period's slot is this message's, or a former one: it comes again, since its worker died.
+
+    Any number of schedules may run; a slot belongs to the first message to ask, and the message keeps it.
     """
     settings = delivery.runtime.settings
-    if settings.feed.scheduled is None:
-        raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
     redis, keep_s = delivery.runtime.redis, max(settings.feed.every_s * 2, DAY_S)
     prefix = f"{settings.catalog}:{SCHEDULED_REFRESH}"
     now = int(time.time() // settings.feed.every_s)
-    # In this order: killed in between, the message still knows its slot, and claims it then.
-    slot = claim(redis, f"{prefix}:of:{delivery.id}", str(now), keep_s)
-    owner = claim(redis, f"{prefix}:{slot}", delivery.id, keep_s)
+    # In this order: killed in between, the message still knows its slot, and takes it then.
+    slot = first_to_come(redis, f"{prefix}:of:{delivery.id}", str(now), keep_s)
+    owner = first_to_come(redis, f"{prefix}:{slot}", delivery.id, keep_s)
     if owner != delivery.id:
         log.info("refresh_skipped", extra={"slot": slot, "owner": owner})
-        return
-    publish_feed(delivery, settings.feed.scheduled)
+    return owner == delivery.id
 
 
 def publish_feed(delivery: Delivery, uri: str) -> None:
@@ -77,7 +86,7 @@ def publish_feed(delivery: Delivery, uri: str) -> None:
         runtime = delivery.runtime
         place = Place(position.etag, position.offset, position.line)
         with open_feed(uri, runtime.settings, runtime.resources.source, place) as lines:
-            while batch := list(islice(lines, MAX_DOCUMENTS)):
+            for batch in batches(lines, lambda line: len(line.text), MAX_DOCUMENTS):
                 position = _publish(delivery, uri, batch, position)
                 yield position
         extra = {"feed": uri, "products": position.products, "bad_lines": position.bad_lines}

@@ -2,7 +2,9 @@
 
 So no message is in hand for long, whatever the size of the catalog, and a worker that is killed repeats
 one step at most. A killed step can leave its continuation and itself behind; the chain must not fork,
-so every step of it is claimed by the first message that begins it.
+so every step of it belongs to the first message that begins it. A chain is known by the delivery tag of its
+first message: that stays when the message is delivered again, and no other message has it, whereas a producer
+may use one task id many times.
 """
 
 import logging
@@ -18,11 +20,11 @@ from recommender.errors import BrokerUnavailable, InvalidEvent, TransientError
 from worker.broker import broker_errors
 from worker.celery import BULK
 from worker.delivery import MAX_DELAY_S, Delivery
-from worker.jobs.claims import claim
+from worker.jobs.first import first_to_come
 from worker.publish import CURSOR
 
 log = logging.getLogger(__name__)
-STEP_S = 1
+JOB_STEP_S = 1
 """Short, so that a worker that is killed repeats little; the pauses between are milliseconds."""
 BULK_AT_MOST = 1000
 """Messages that wait in `bulk`; a job that would add to more of them waits instead of filling Redis."""
@@ -41,8 +43,9 @@ Work = Callable[[P], Generator[P, None, None]]
 
 
 class _Step(BaseModel):
+    chain: str
     number: NonNegativeInt = 0
-    token: str = ""
+    token: str
     """Of the message that is to do this step; two continuations of one step differ in it."""
     position: dict[str, Any] = {}
 
@@ -81,7 +84,7 @@ def run_step(delivery: Delivery, start: P, work: Work[P]) -> None:
 
 def _read(delivery: Delivery, kind: type[P], start: P) -> tuple[_Step, P]:
     if delivery.cursor is None:
-        return _Step(), start
+        return _Step(chain=delivery.tag, token=delivery.tag), start
     try:
         step = _Step.model_validate(delivery.cursor)
         return step, kind.model_validate(step.position)
@@ -91,8 +94,8 @@ def _read(delivery: Delivery, kind: type[P], start: P) -> tuple[_Step, P]:
 
 def _is_mine(delivery: Delivery, step: _Step) -> bool:
     runtime = delivery.runtime
-    key = f"{runtime.settings.catalog}:step:{delivery.id}:{step.number}"
-    return claim(runtime.redis, key, step.token or delivery.id) == (step.token or delivery.id)
+    key = f"{runtime.settings.catalog}:step:{step.chain}:{step.number}"
+    return first_to_come(runtime.redis, key, step.token) == step.token
 
 
 def _is_crowded(delivery: Delivery) -> bool:
@@ -104,10 +107,14 @@ def _is_crowded(delivery: Delivery) -> bool:
 
 def _has_time(delivery: Delivery) -> bool:
     """Not where its worker ended before: one part is a step then, so that only a lethal part stays."""
-    is_new = delivery.deliveries == 1
-    return delivery.may_go_on() and is_new and time.monotonic() - delivery.begun_at < STEP_S
+    delivery.watch.progress()
+    if delivery.deliveries > 1 or delivery.runtime.watchdog.is_shutting_down:
+        return False
+    return time.monotonic() - delivery.begun_at < JOB_STEP_S
 
 
 def _go_on(delivery: Delivery, step: _Step, position: Position, delay_s: float = 0) -> None:
-    following = _Step(number=step.number + 1, token=uuid4().hex, position=position.model_dump())
+    following = _Step(
+        chain=step.chain, number=step.number + 1, token=uuid4().hex, position=position.model_dump()
+    )
     delivery.go_on(following.model_dump(), min(delay_s, MAX_DELAY_S) or None)

@@ -15,16 +15,18 @@ import pytest
 from celery import Celery, Task
 from celery.exceptions import Reject
 
-from recommender.errors import ImageStoreUnavailable
+from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
 from recommender.images.s3 import Streamed
 from worker import runtime
 from worker.celery import SCHEDULED_REFRESH
 from worker.delivery import Delivery, deliver
 from worker.jobs import refresh, reindex, steps
+from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
-from worker.publish import CURSOR
+from worker.publish import ATTEMPTS, CURSOR
+from worker.replay import replay
 from worker.runtime import Runtime, open_runtime
 
 BODIES: dict[str, Callable[[Delivery], None]] = {
@@ -43,11 +45,14 @@ class Jobs:
     runtime: Runtime
     tags: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
 
-    def run(self, name: str, identity: str = "job", cursor: Any = None, **kwargs: Any) -> None:
+    def run(
+        self, name: str, identity: str = "job", cursor: Any = None, attempts: int = 0, **kwargs: Any
+    ) -> None:
         """Deliver a message to the body of its task."""
         task = self.tasks[name]
-        headers = {} if cursor is None else {CURSOR: cursor}
-        properties = {"delivery_tag": str(next(self.tags))}
+        headers = {CURSOR: cursor, ATTEMPTS: attempts}
+        tag = self.take(str(next(self.tags)))
+        properties = {"delivery_tag": tag}
         delivery_info = {"routing_key": "catalog"}
         task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **headers)
         try:
@@ -55,12 +60,17 @@ class Jobs:
         finally:
             task.pop_request()
 
+    def take(self, tag: str) -> str:
+        """Record a message as in hand, as the transport does."""
+        self.runtime.redis.hset("unacked", tag, "the message")
+        return tag
+
     def run_next(self) -> dict[str, Any]:
         """Take the oldest message of `catalog` and run it; returns it."""
         (message, *_) = self.queued("catalog")
         self.runtime.redis.rpop("catalog")
         headers, kwargs = message["headers"], message["kwargs"]
-        self.run(headers["task"], headers["id"], headers.get(CURSOR), **kwargs)
+        self.run(headers["task"], headers["id"], headers.get(CURSOR), headers.get(ATTEMPTS, 0), **kwargs)
         return message
 
     def run_all(self) -> int:
@@ -139,13 +149,19 @@ def feed(s3: Any, document: Callable[..., dict[str, Any]]) -> Callable[[int], st
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """One part a step."""
-    monkeypatch.setattr(steps, "STEP_S", 0)
+    monkeypatch.setattr(steps, "JOB_STEP_S", 0)
 
 
 def test_a_feed_is_published_in_one_step_where_that_is_short(jobs: Jobs, feed: Any) -> None:
     jobs.run("catalog.refresh", feed=feed(5))
     assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4"]]
     assert jobs.queued("catalog") == []
+
+
+def test_a_page_is_bounded_in_bytes_too(jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.publish.BATCH_BYTES", 1)
+    jobs.run("catalog.refresh", feed=feed(3))
+    assert jobs.published() == [["p0"], ["p1"], ["p2"]]
 
 
 @pytest.mark.usefixtures("short_steps")
@@ -187,9 +203,29 @@ def test_a_step_that_was_killed_is_repeated_and_the_chain_does_not_fork(jobs: Jo
     assert jobs.published() == pages
 
 
+@pytest.mark.usefixtures("short_steps")
+def test_the_first_step_that_was_killed_does_not_fork_the_chain(jobs: Jobs, feed: Any) -> None:
+    uri = feed(4)
+    jobs.tags = chain((7, 7), jobs.tags)
+    jobs.run("catalog.refresh", feed=uri)  # and its worker was killed before it could acknowledge
+    jobs.run("catalog.refresh", feed=uri)
+    assert len(jobs.queued("catalog")) == 2
+    jobs.run_all()
+    assert jobs.published() == [["p0", "p1"], ["p0", "p1"], ["p2", "p3"]]
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_producer_may_use_one_task_id_many_times(jobs: Jobs, feed: Any) -> None:
+    uri = feed(4)
+    for _ in range(2):
+        jobs.run("catalog.refresh", "nightly", feed=uri)
+        jobs.run_all()
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"]] * 2
+
+
 def test_a_step_whose_worker_ended_before_does_one_part(jobs: Jobs, feed: Any) -> None:
     uri = feed(6)
-    jobs.runtime.deliveries.begin("7")  # and then its worker was killed
+    jobs.runtime.deliveries.begin(jobs.take("7"))  # and then its worker was killed
     jobs.tags = iter((7, 8))
     jobs.run("catalog.refresh", feed=uri)
     assert jobs.published() == [["p0", "p1"]]
@@ -262,9 +298,12 @@ def test_a_cursor_that_is_none_of_ours_is_a_dead_letter(jobs: Jobs, feed: Any, c
     assert CURSOR in letter.message
 
 
-def test_a_step_is_given_back_when_the_broker_is_away(jobs: Jobs, feed: Any, redis_server: Any) -> None:
+def test_a_step_is_given_back_when_the_broker_is_away(
+    jobs: Jobs, feed: Any, redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri = feed(1)
     redis_server.kill()
+    monkeypatch.setattr(jobs, "take", str)
     with pytest.raises(Reject) as raised:
         jobs.run("catalog.refresh", feed=uri)
     assert raised.value.requeue
@@ -339,3 +378,20 @@ def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
     clock(130)  # and their continuations in the time of the third
     assert jobs.run_all() == 4
     assert len(jobs.published()) == 4
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_scheduled_refresh_that_is_replayed_needs_no_slot(
+    open_jobs: OpenJobs, s3: Any, feed: Any, clock: Any
+) -> None:
+    feed(4)
+    jobs = open_jobs(scheduled=f"s3://{s3.bucket}/feed.jsonl", every_s=60)
+    clock(0)
+    jobs.run(SCHEDULED_REFRESH, "the owner of the slot")
+    jobs.run_all()
+    published = jobs.published()
+    letters = jobs.runtime.dead_letters
+    letters.add([DeadLetter.of(SCHEDULED_REFRESH, {}, FeedError("missing"))])
+    assert [len(done.published) for done in replay(jobs.app, letters, letters.all())] == [1]
+    jobs.run_all()
+    assert jobs.published() == published * 2
