@@ -44,7 +44,9 @@ _KINDS: dict[type[errors.LookalikeError], _Kind] = {
     errors.ImageTooLarge: _Kind(413, "image-too-large", "The image is too large"),
     errors.ImageNotDecodable: _Kind(422, "not-an-image", "The bytes can't be decoded as an image"),
     errors.TransientError: _Kind(503, "unavailable", "A part of the system does not answer"),
-    errors.EncoderLost: _Kind(503, "encoder-lost", "This process can't embed any more, and must be restarted"),
+    errors.EncoderLost: _Kind(
+        503, "encoder-lost", "This process can't embed any more, and must be restarted"
+    ),
     errors.ShuttingDown: _Kind(503, "shutting-down", "This process is closing"),
 }
 
