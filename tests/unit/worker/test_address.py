@@ -58,7 +58,7 @@ def test_a_url_is_read_and_said_as_kombu_reads_it(url: str, address: Address, ko
     ("url", "said"),
     [
         (None, "REDIS__URL is not set"),
-        ("unix:///tmp/redis.sock", "must be redis://"),
+        ("unix:///run/redis.sock", "must be redis://"),
         ("redis://a;redis://b", "must be redis://"),
         ("sentinel://a;redis://b", "must be redis://"),
         ("sentinel://a/1;sentinel://b/2", "the same database"),
