@@ -101,13 +101,16 @@ class Poisoner:
     """Of the healthy neighbours."""
     count: int = 0
 
-    def kinds(self, lethal: Sequence[str]) -> list[Callable[[], None]]:
-        """One call for each kind."""
+    def lethal(self, names: Sequence[str]) -> list[Callable[[], None]]:
+        """One call for each of these faults of a decoder."""
+        return [partial(self._lethal, name) for name in names]
+
+    def kinds(self) -> list[Callable[[], None]]:
+        """One call for each other kind."""
         return [
             *(partial(self._message, *kind) for kind in MESSAGES.values()),
             *(partial(self._document, *kind) for kind in DOCUMENTS.values()),
             *(partial(self._image, *kind) for kind in IMAGES.values()),
-            *(partial(self._lethal, name) for name in lethal),
         ]
 
     def _token(self) -> str:

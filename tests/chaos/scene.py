@@ -77,7 +77,8 @@ class Scene:
     record: record.Record
     store: ObjectStore
     environment: Mapping[str, str]
-    api_url: str
+    api: httpx.Client
+    """Of the public API, which the worker serves; any thread may use it."""
     _workers: list[Worker] = field(default_factory=list)
 
     @property
@@ -103,12 +104,19 @@ class Scene:
             wait_until("the worker serves", lambda: self.serves(worker))
         return worker
 
-    def serves(self, worker: Worker) -> bool:
-        """Whether the API of this worker answers; it must not have ended."""
-        if (code := worker.process.poll()) is not None:
+    def serves(self, worker: Worker | None = None) -> bool:
+        """Whether the API answers; a worker that is named must not have ended."""
+        if worker is not None and (code := worker.process.poll()) is not None:
             raise RuntimeError(f"the worker ended with {code}: {self.said()}")
         try:
-            return httpx.get(f"{self.api_url}/readyz", timeout=2, trust_env=False).is_success
+            return self.api.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    def shows(self, identity: str) -> bool:
+        """Whether a product is found."""
+        try:
+            return self.api.get(f"/v1/products/{identity}").is_success
         except httpx.TransportError:
             return False
 
@@ -156,7 +164,10 @@ def scene(*, fsync: str = "everysec", **variables: str) -> Iterator[Scene]:
         stack.callback(store.close)
         port = free_port()
         environment = _environment(folder, broker.url, notes.url, store, port) | variables
-        made = Scene(folder, broker, record.Record(client), store, environment, f"http://127.0.0.1:{port}")
+        # One client for all: making one takes longer than what it asks.
+        url = f"http://127.0.0.1:{port}"
+        api = stack.enter_context(httpx.Client(base_url=url, timeout=30, trust_env=False))
+        made = Scene(folder, broker, record.Record(client), store, environment, api)
         stack.callback(made.end_workers)
         yield made
 

@@ -20,6 +20,8 @@ from tests.chaos.scene import Scene
 
 COLOURS = ("red", "green", "blue", "gold")
 FAILURES = (OperationalError, redis.RedisError, OSError)
+BATCH = 10
+"""Messages that are published between two looks at the queue."""
 OVERTAKEN = 8
 """Messages that are kept back, each to be sent after a chance number of later ones."""
 
@@ -128,13 +130,14 @@ class Producer:
 
 
 class Publishing(Background):
-    """Publishes on a thread of its own as long as its context is open, so fast that work is always waiting.
+    """Publishes on a thread of its own as long as its context is open.
 
     Args:
         scene: whose broker.
         producer: publishes.
         message: draws a message.
-        waiting: how many messages wait in the queue, at least and at most.
+        waiting: how many messages are waiting at most; without a rate, at least too.
+        a_second: how many messages are published in a second at most; None: as many as are worked off.
     """
 
     def __init__(
@@ -143,11 +146,13 @@ class Publishing(Background):
         producer: Producer,
         message: Callable[[], tuple[Kind, list[Document]]],
         waiting: int = 200,
+        a_second: float | None = None,
     ) -> None:
         super().__init__()
         self._producer = producer
         self._message = message
         self._waiting = waiting
+        self._pause_s = BATCH / a_second if a_second else 0.0
         self._broker = redis.Redis.from_url(scene.broker.url, socket_timeout=5)
         self.failed = 0
         """Calls that raised."""
@@ -158,6 +163,7 @@ class Publishing(Background):
             while not self.ends.is_set():
                 if self._may_publish():
                     self._publish(late)
+                    self.ends.wait(self._pause_s)
             for message in late:
                 self._send(message)
 
@@ -172,7 +178,7 @@ class Publishing(Background):
 
     def _publish(self, late: list[Any]) -> None:
         """Some messages at once, not in the order in which they were made."""
-        for _ in range(10):
+        for _ in range(BATCH):
             late.append(self._message())
             if len(late) > OVERTAKEN:
                 self._send(late.pop(random.randrange(len(late))))

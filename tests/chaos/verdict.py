@@ -37,12 +37,11 @@ def judge(scene: Scene, ledger: Ledger) -> Verdict:
     counts = {"lost": len(letters.unexplained) + len(letters.missing), "stale": 0, "resurrected": 0}
     problems = [*letters.unexplained, *letters.missing]
     rows = Rows(scene.store.objects, ledger.broken)
-    with (
-        httpx.Client(base_url=scene.api_url, timeout=60, trust_env=False) as client,
-        ThreadPoolExecutor(ASKERS) as threads,
-    ):
+    with ThreadPoolExecutor(ASKERS) as threads:
         ids = ledger.ids()
-        for identity, found in zip(ids, threads.map(lambda i: _ask(client, i), ids), strict=True):
+        for identity, found in zip(
+            ids, threads.map(lambda identity: _ask(scene.api, identity), ids), strict=True
+        ):
             allowed = list(ledger.may_be(identity, letters.excused))
             if any(rows.agree(found, document) for document in allowed):
                 continue

@@ -26,14 +26,13 @@ class Watch(Background):
         self.problems: list[str] = []
 
     def work(self) -> None:
-        with httpx.Client(base_url=self._stage.api_url, timeout=5, trust_env=False) as client:
-            while not self.ends.wait(LOOK_EVERY_S):
-                if ids := self._ledger.ids():
-                    self._look(client, random.choice(ids))
+        while not self.ends.wait(LOOK_EVERY_S):
+            if ids := self._ledger.ids():
+                self._look(random.choice(ids))
 
-    def _look(self, client: httpx.Client, identity: str) -> None:
+    def _look(self, identity: str) -> None:
         try:
-            response = client.get(f"/v1/products/{identity}")
+            response = self._stage.api.get(f"/v1/products/{identity}")
         except httpx.TransportError:  # the worker is dead
             return
         if not response.is_success:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx
-
 from tests.chaos import record
 from tests.chaos.end import conclude
 from tests.chaos.ledger import Ledger
@@ -56,7 +54,7 @@ def run(size: Size) -> list[Result]:
             seen = _outage(stage, plan.away_s)
             back_at = time.monotonic()
             producer.send("products.upsert", [probe])
-            wait_until("the probe is found", lambda: _is_found(stage, probe["id"]))
+            wait_until("the probe is found", lambda: stage.shows(probe["id"]))
             recovery_s = time.monotonic() - back_at
             time.sleep(plan.after_s)
         producer.close()
@@ -85,11 +83,6 @@ def _excess(seen: Seen, plan: Plan) -> list[str]:
 
 def _lines(stage: Scene) -> int:
     return stage.log.read_bytes().count(b"\n")
-
-
-def _is_found(stage: Scene, identity: str) -> bool:
-    found = httpx.get(f"{stage.api_url}/v1/products/{identity}", timeout=30, trust_env=False)
-    return found.is_success
 
 
 @contextmanager

@@ -5,8 +5,6 @@ import statistics
 import time
 from dataclasses import dataclass
 
-import httpx
-
 from tests.chaos.background import Background
 from tests.chaos.end import conclude
 from tests.chaos.ledger import Ledger, read_letters
@@ -23,10 +21,11 @@ class Plan:
     rounds: int
     lethal: tuple[str, ...]
     healthy_for_each: int
+    a_second: float
 
 
-FULL = Plan(rounds=4, lethal=("exit", "segfault", "memory", "hang"), healthy_for_each=99)
-SHORT = Plan(rounds=1, lethal=("exit", "memory"), healthy_for_each=40)
+FULL = Plan(rounds=4, lethal=("exit", "segfault", "memory", "hang"), healthy_for_each=99, a_second=100)
+SHORT = Plan(rounds=1, lethal=("exit", "memory"), healthy_for_each=40, a_second=50)
 
 
 def run(size: Size) -> list[Result]:
@@ -38,13 +37,14 @@ def run(size: Size) -> list[Result]:
         neighbours = Catalog(stage.store, "near", 1, 50, random.Random(7))
         producer = Producer(stage, ledger)
         poisoner = Poisoner(stage, ledger, producer, neighbours)
-        wait_until("the worker serves", lambda: _serves(stage))
+        wait_until("the worker serves", stage.serves)
         started, ended = time.monotonic(), stage.record.ended()
-        with Publishing(stage, producer, catalog.message), _Probes(stage, producer) as probes:
+        publishing = Publishing(stage, producer, catalog.message, a_second=plan.a_second)
+        with publishing, _Probes(stage, producer) as probes:
             _poison(poisoner, plan, dice)
             late = _wait_until_buried(stage, ledger)
             rate = (stage.record.ended() - ended) / (time.monotonic() - started)
-        wait_until("the worker serves", lambda: _serves(stage))
+        wait_until("the worker serves", stage.serves)
         producer.close()
         notes = (
             f"{poisoner.count} bad ones; meanwhile {rate:.0f} bodies/s, and healthy products found "
@@ -57,10 +57,10 @@ def run(size: Size) -> list[Result]:
 
 
 def _poison(poisoner: Poisoner, plan: Plan, dice: random.Random) -> None:
-    """Every kind once a round, in an order of chance, each after so many healthy messages."""
+    """Every kind once a round, each after so many healthy messages; the lethal, which take longest, first."""
     for _ in range(plan.rounds):
-        kinds = poisoner.kinds(plan.lethal)
-        for poison in dice.sample(kinds, len(kinds)):
+        kinds = poisoner.kinds()
+        for poison in (*poisoner.lethal(plan.lethal), *dice.sample(kinds, len(kinds))):
             due = (poisoner.count + 1) * plan.healthy_for_each
             wait_until("the healthy are published", lambda due=due: poisoner.ledger.messages >= due)
             poison()
@@ -73,13 +73,6 @@ def _wait_until_buried(stage: Scene, ledger: Ledger) -> list[str]:
             return [f"not all of it is in the dead letters after {BURIED_WITHIN_S} s"]
         time.sleep(0.5)
     return []
-
-
-def _serves(stage: Scene) -> bool:
-    try:
-        return httpx.get(f"{stage.api_url}/readyz", timeout=2, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
 
 
 class _Supervisor(Background):
@@ -113,13 +106,6 @@ class _Probes(Background):
             document = catalog.upsert(f"probe-{len(self.took_s)}")
             self._producer.send("products.upsert", [document])
             sent_at = time.monotonic()
-            wait_until("a healthy product is found", lambda d=document: self._is_found(d["id"]), 300)
+            wait_until("a healthy product is found", lambda d=document: self._stage.shows(d["id"]), 300)
             self.took_s.append(time.monotonic() - sent_at)
             self.ends.wait(1)
-
-    def _is_found(self, identity: str) -> bool:
-        try:
-            found = httpx.get(f"{self._stage.api_url}/v1/products/{identity}", timeout=5, trust_env=False)
-        except httpx.TransportError:
-            return False
-        return found.is_success
