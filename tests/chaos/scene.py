@@ -145,7 +145,7 @@ class Scene:
     def end_workers(self) -> None:
         """Kill what runs."""
         for worker in self._workers:
-            if members(worker.pid):
+            if worker.process.poll() is None:  # else its number may be another's by now
                 worker.kill()
 
 
