@@ -39,8 +39,8 @@ def _work() -> None:
     from recommender.images.s3 import S3Store  # noqa: PLC0415
     from worker.jobs import refresh, steps  # noqa: PLC0415
 
-    refresh.MAX_DOCUMENTS = LINES_A_STEP
-    steps.STEP_S = 0
+    refresh.MAX_DOCUMENTS = LINES_A_STEP  # type: ignore[attr-defined]  # its own import of it
+    steps.JOB_STEP_S = 0
     in_hand = local()
     create = S3Store.__init__
 
@@ -58,7 +58,7 @@ def _work() -> None:
         store.client.meta.events.register("before-sign.s3.GetObject", name_message)
 
     signals.task_prerun.connect(begin, weak=False)
-    S3Store.__init__ = create_and_listen
+    S3Store.__init__ = create_and_listen  # type: ignore[assignment,method-assign]
     worker_app.main()
 
 

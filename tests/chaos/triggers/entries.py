@@ -97,3 +97,10 @@ def pending(stage: Scene) -> int:
         groups: Any = client.xinfo_groups(STREAM)
         unread = client.xrange(STREAM, min=f"({groups[0]['last-delivered-id']}")
         return len(unread) + int(groups[0]["pending"])
+
+
+def given(stage: Scene, pid: int) -> int:
+    """Entries that the consumer of this process was given and has not acknowledged."""
+    with stage.broker_client() as client:
+        consumers: Any = client.xinfo_consumers(STREAM, "celery")
+        return sum(one["pending"] for one in consumers if one["name"].endswith(f"-{pid}"))

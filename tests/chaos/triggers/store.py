@@ -43,7 +43,8 @@ class Store:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.reads: list[Read] = []
-        self.being_read = 0
+        self.starting = 0
+        """Readings from the start that are under way."""
         self._lock = Lock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
@@ -96,13 +97,13 @@ class Store:
     def _read_feed(self, headers: Mapping[str, str], offset: int) -> tuple[bytes, str]:
         """The feed of this reading, or of the one that goes on; and its ETag."""
         with self._lock:
-            self.being_read += 1
+            self.starting += not offset
             following = max((read.reading for read in self.reads), default=0) + 1
             reading = int(headers["if-match"].strip('"')) if offset else following
             self.reads.append(Read(reading, headers.get(FEED_FOR, ""), offset, time.time()))
         time.sleep(PAUSE_S)
         with self._lock:
-            self.being_read -= 1
+            self.starting -= not offset
         lines = "".join(f"{json.dumps(document)}\n" for document in self.documents(reading))
         return lines.encode(), f'"{reading}"'
 
