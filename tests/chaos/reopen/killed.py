@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ from random import Random
 from typing import Any
 
 LONGEST_S = 0.1
-OPENINGS = 0.1
-"""The share of kills that are to meet an opening, and not a step."""
+"""From that moment to the kill; mostly much less, since in memory a flush takes a millisecond."""
+MOMENTS = {"ready": 1, "flush": 4, "done": 5}
+"""After what kills come, and how often: while the index is opened, within a flush, within a step."""
+MOST_FLUSHES = 3
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,18 @@ def run_and_kill(folder: Path, steps: Sequence[Mapping[str, Any]], most: int, ch
     command = [sys.executable, "-m", "tests.chaos.reopen.process", str(folder), str(plan)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        last = "ready\n" if chance.random() < OPENINGS else f"done {chance.randint(0, most)}\n"
-        said = []
+        (moment,) = chance.choices(list(MOMENTS), list(MOMENTS.values()))
+        wanted = {"ready": 1, "flush": chance.randint(1, MOST_FLUSHES), "done": chance.randint(1, most)}[
+            moment
+        ]
+        said: Counter[str] = Counter()
         try:
-            for line in iter(process.stdout.readline, ""):
-                said.append(line)
-                if line == last:
-                    break
-            time.sleep(chance.uniform(0, LONGEST_S))
+            while said[moment] < wanted and (line := process.stdout.readline()):
+                said[line.strip()] += 1
+            time.sleep(LONGEST_S * chance.random() ** 3)
         finally:
             process.kill()
-        said += process.stdout
-    begun, returned = (sum(line.startswith(word) for line in said) for word in ("begin", "done"))
-    if process.returncode != -signal.SIGKILL or returned == len(steps):
-        raise RuntimeError(f"the process ended by itself, with {process.returncode}, after step {returned}")
-    return Killed(returned, in_flight=begun > returned)
+        said.update(line.strip() for line in process.stdout)
+    if process.returncode != -signal.SIGKILL or said["done"] == len(steps):
+        raise RuntimeError(f"the process ended by itself, with {process.returncode}; it said {dict(said)}")
+    return Killed(said["done"], in_flight=said["begin"] > said["done"])
