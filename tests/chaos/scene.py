@@ -113,6 +113,12 @@ class Scene:
         except httpx.TransportError:
             return False
 
+    def first_ended(self, worker: Worker) -> float | None:
+        """When the first body of this worker ended; it must not have ended itself."""
+        if (code := worker.process.poll()) is not None:
+            raise RuntimeError(f"the worker ended with {code}: {self.said()}")
+        return self.record.first_ended(worker.pid)
+
     def shows(self, identity: str) -> bool:
         """Whether a product is found."""
         try:

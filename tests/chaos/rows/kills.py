@@ -73,7 +73,7 @@ def _run(plan: Plan, subject: str, transport: str) -> Result:
 def _kill_often(stage: Scene, plan: Plan, ledger: Ledger, seen: Seen, taken: TakeOvers) -> Worker:
     """Kill until there were enough; a kill that meets nothing in flight does not count. Returns what runs."""
     worker = stage.start_worker()
-    wait_until("the first body ends", lambda: _first_ended(stage, worker))
+    wait_until("the first body ends", lambda: stage.first_ended(worker))
     while len(seen.in_flight) < plan.kills or ledger.messages < plan.messages:
         taken.working.set()
         time.sleep(random.uniform(0.0, plan.within_s))
@@ -84,18 +84,12 @@ def _kill_often(stage: Scene, plan: Plan, ledger: Ledger, seen: Seen, taken: Tak
             seen.problems.append(f"outlived the kill: {orphans}")
         met = stage.record.in_flight(worker.pid)
         worker = stage.start_worker()
-        ended_at = wait_until("work is taken up", lambda w=worker: _first_ended(stage, w))
+        ended_at = wait_until("work is taken up", lambda w=worker: stage.first_ended(w))
         if met:
             seen.in_flight.append(met)
             seen.resumed_s.append(ended_at - killed_at)
     taken.working.set()
     return worker
-
-
-def _first_ended(stage: Scene, worker: Worker) -> float | None:
-    if (code := worker.process.poll()) is not None:
-        raise RuntimeError(f"the worker ended with {code}: {stage.said()}")
-    return stage.record.first_ended(worker.pid)
 
 
 def _notes(stage: Scene, watch: Watch, seen: Seen, taken: TakeOvers) -> str:

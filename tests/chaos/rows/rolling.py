@@ -52,7 +52,7 @@ def run(size: Size) -> list[Result]:
 def _restart(stage: Scene, problems: list[str]) -> float:
     """Start a worker, let it work, and tell it to end; returns what that took, in seconds."""
     worker = stage.start_worker()
-    wait_until("the first body ends", lambda: stage.record.first_ended(worker.pid))
+    wait_until("the first body ends", lambda: stage.first_ended(worker))
     time.sleep(random.uniform(0.5, 2.5))
     told_at = time.monotonic()
     code = worker.stop(within_s=3 * GRACE_S)
