@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-LONGEST_S = 0.1
-"""From that moment to the kill; mostly much less, since in memory a flush takes a millisecond."""
+LONGEST_S = 0.2
+"""From that moment to the kill; often much less, since in memory a flush takes a millisecond."""
 MOMENTS = {"ready": 1, "flush": 4, "done": 5}
 """After what kills come, and how often: while the index is opened, within a flush, within a step."""
 MOST_FLUSHES = 3
@@ -56,7 +56,7 @@ def run_and_kill(folder: Path, steps: Sequence[Mapping[str, Any]], most: int, ch
         try:
             while said[moment] < wanted and (line := process.stdout.readline()):
                 said[line.strip()] += 1
-            time.sleep(LONGEST_S * chance.random() ** 3)
+            time.sleep(LONGEST_S * chance.random() ** chance.choice((1, 3)))
         finally:
             process.kill()
         said.update(line.strip() for line in process.stdout)

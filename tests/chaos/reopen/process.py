@@ -16,7 +16,7 @@ from recommender.index.schema import Schema
 from tests.chaos.reopen.writes import DIMENSION, FINGERPRINT, Planned
 
 SCHEMA = Schema("chaos")
-FLUSH_EVERY_POINTS = 200
+FLUSH_EVERY_POINTS = 100
 """So often that kills meet flushes, too."""
 
 
