@@ -7,7 +7,6 @@ from recommender.errors import EncoderMismatch
 from recommender.index.embedded import EmbeddedEngine
 from recommender.index.protocol import IndexEngine, ProductIndex
 from recommender.index.schema import Schema
-from recommender.index.server import ServerEngine
 
 
 def open_engine(settings: Settings) -> IndexEngine:
@@ -20,6 +19,8 @@ def open_engine(settings: Settings) -> IndexEngine:
     schema = Schema(settings.catalog, settings.index.attributes)
     if settings.index_is_embedded:
         return EmbeddedEngine(Path(settings.index_url.removeprefix("edge:")), schema)
+    from recommender.index.server import ServerEngine  # noqa: PLC0415  # its client takes a second to import
+
     return ServerEngine(settings.index_url, settings.index, schema)
 
 
