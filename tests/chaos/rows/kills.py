@@ -26,7 +26,7 @@ class Plan:
 
 
 FULL = Plan(kills=100, messages=20_000, products=2000, within_s=5.0)
-SHORT = Plan(kills=5, messages=0, products=300, within_s=2.0)
+SHORT = Plan(kills=4, messages=0, products=300, within_s=2.0)
 
 
 @dataclass

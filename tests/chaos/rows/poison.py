@@ -25,7 +25,7 @@ class Plan:
 
 
 FULL = Plan(rounds=4, lethal=("exit", "segfault", "memory", "hang"), healthy_for_each=99, a_second=100)
-SHORT = Plan(rounds=1, lethal=("exit", "memory"), healthy_for_each=40, a_second=50)
+SHORT = Plan(rounds=1, lethal=("exit", "memory"), healthy_for_each=25, a_second=50)
 
 
 def run(size: Size) -> list[Result]:
