@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.chaos.scene import Scene, Worker
-from tests.chaos.servers import members
 from worker.die_with_parent import dying_with_parent
 
 BEATS, STREAMS = ("beat-1", "beat-2", "beat-3"), ("stream-1", "stream-2")
@@ -55,7 +54,7 @@ class Crew:
     def end(self) -> None:
         """Kill all that runs."""
         for worker in self.running.values():
-            if members(worker.pid):
+            if worker.process.poll() is None:  # else its number may be another's by now
                 worker.kill()
 
     def end_beats(self) -> None:
