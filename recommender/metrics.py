@@ -13,9 +13,7 @@ DEAD_LETTERS = Counter(
 )
 DEAD_LETTERS_KEPT = Gauge("lookalike_dead_letters_kept", "Dead letters kept, as of the latest arrival")
 PUBLISHED_AGAIN = Counter("lookalike_published_again_total", "Messages tried again, by cause", ["cause"])
-BREAKER_OPEN = Gauge(
-    "lookalike_breaker_open", "1 while nothing is claimed because a dependency is away", ["dependency"]
-)
+BREAKER_OPEN = Gauge("lookalike_breaker_open", "1 while a dependency is away", ["dependency"])
 PROCESSES_LOST = Counter(
     "lookalike_processes_lost_total", "Processes that an image in quarantine ended or hung"
 )
