@@ -6,12 +6,12 @@ row it opens for a pause; then it is half open until the next outcome closes it,
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from recommender import metrics
 from recommender.errors import ImageNotAllowed, ImageStoreUnavailable, IndexUnavailable, TransientError
@@ -84,20 +84,27 @@ class Breakers:
         self._hosts: dict[str, CircuitBreaker] = {}
         self._lock = Lock()
 
-    def of(self, uri: str) -> CircuitBreaker:
-        """The breaker of the place that an image comes from."""
-        parts = urlsplit(uri)
-        if parts.scheme != "https":
-            return self.images
-        with self._lock:
-            return self._hosts.setdefault(parts.netloc, CircuitBreaker(parts.netloc))
+    def lets_through(self, uri: str) -> bool:
+        """Whether the place that an image comes from is to be asked."""
+        breaker = self._of(uri)
+        return breaker is None or breaker.lets_through
 
     def hear(self, uri: str, outcome: object) -> None:
         """Note what became of an image, if its place had a part in it."""
         if isinstance(outcome, ImageStoreUnavailable):
-            self.of(uri).failed(outcome)
-        elif not isinstance(outcome, TransientError | ImageNotAllowed):
-            self.of(uri).succeeded()
+            if uri.startswith("https://"):  # only a host that is allowed was asked, and there are few
+                with self._lock:
+                    self._hosts.setdefault(_host(uri), CircuitBreaker(_host(uri)))
+            if breaker := self._of(uri):
+                breaker.failed(outcome)
+        elif not isinstance(outcome, TransientError | ImageNotAllowed) and (breaker := self._of(uri)):
+            breaker.succeeded()
+
+    def _of(self, uri: str) -> CircuitBreaker | None:
+        if uri.startswith("s3://"):
+            return self.images
+        with self._lock:
+            return self._hosts.get(_host(uri))
 
     @property
     def let_through(self) -> bool:
@@ -119,6 +126,11 @@ class Breakers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _in_use.remove(self)
+
+
+def _host(uri: str) -> str:
+    """The host of a URI that nobody has checked yet."""
+    return re.split("[/?#]", uri.removeprefix("https://"), maxsplit=1)[0].lower()
 
 
 _in_use: list[Breakers] = []

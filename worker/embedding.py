@@ -134,7 +134,7 @@ class ImageEmbedder:
 
     def _load(self, key: ImageKey) -> _Loaded:
         started = time.perf_counter()
-        if not self._breakers.of(key.uri).lets_through:
+        if not self._breakers.lets_through(key.uri):
             return _Loaded(ImageStoreUnavailable(f"{key.uri}: not asked, its store is away"), 0.0)
         fetched = fetch(self._source, key)
         self._breakers.hear(key.uri, fetched)

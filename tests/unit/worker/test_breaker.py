@@ -92,9 +92,9 @@ def test_an_https_host_that_is_away_is_spared_its_images_and_nobody_else_waits()
     with Breakers() as breakers:
         for _ in range(FAILURES_IN_A_ROW):
             breakers.hear(away, ImageStoreUnavailable("timeout"))
-        assert not breakers.of(away).lets_through
-        assert breakers.of(other).lets_through
-        assert breakers.of("s3://shop/a.jpg").lets_through
+        assert not breakers.lets_through(away)
+        assert breakers.lets_through(other)
+        assert breakers.lets_through("s3://shop/a.jpg")
         assert may_consume()
 
 
@@ -106,3 +106,12 @@ def test_only_an_answer_of_the_store_counts_as_one() -> None:
                 breakers.hear(uri, said)
         breakers.hear(uri, ImageStoreUnavailable("503"))
         assert not may_consume()
+
+
+def test_an_address_that_nobody_has_checked_does_no_harm() -> None:
+    breakers = Breakers()
+    for uri in ("https://[::1/a.jpg", "https://", "nonsense", "file:///a.jpg"):
+        for _ in range(FAILURES_IN_A_ROW):
+            breakers.hear(uri, ImageNotAllowed(uri, "not listed"))
+        assert breakers.lets_through(uri)
+    assert breakers._hosts == {}
