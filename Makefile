@@ -35,7 +35,7 @@ test: $(VENV)/.ready  ## Run the tests
 	$(BIN)/python -m pytest
 
 .PHONY: chaos
-chaos: $(VENV)/.ready  ## Kill, cut off and poison everything for an hour; compare with an independent book
+chaos: $(VENV)/.ready  ## Kill, cut off and poison everything, at length; compare with an independent book
 	$(BIN)/python -m tests.chaos
 
 .PHONY: chaos-short
