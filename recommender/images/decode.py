@@ -1,35 +1,32 @@
-"""From the bytes of an image file to pixels; Pillow's errors are translated here and nowhere else."""
+"""From the bytes of an image file to pixels; decoders' errors are translated here and nowhere else."""
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import AvifImagePlugin, Image, ImageChops, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from recommender.errors import ImageNotDecodable, ImageTooLarge
 from recommender.images.budget import Budget
-from recommender.images.exif import UPRIGHT, read_orientation
+from recommender.images.jpeg import decode_jpeg, jpeg_size
+from recommender.images.orientation import turned
+from recommender.images.pillow import open_image, upright_rgb
 from recommender.images.strip import Malformed, Stripped, strip
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-
-# Pillow's own limit is one for the whole process and partly a warning; ours is checked in `_open`.
-Image.MAX_IMAGE_PIXELS = None
-
-AvifImagePlugin.DEFAULT_MAX_THREADS = (
-    1  # threads are the caller's; one more for each core and image is too many
-)
 
 MAX_SIDE_PX = 65_535
 """The largest side that JPEG and GIF know. Rows of a PNG can be longer, and take gigabytes by themselves."""
 
 MAX_SCANNED_PIXELS = 2 * 10**9
 """Scans x pixels of a JPEG: 31 scans at 64 megapixels, each of which takes up to 0.1 s."""
+
+_ORDINARY_SCANS = 16
+"""A JPEG of more is left to Pillow at once: with flaws it would be decoded twice."""
 
 BYTES_PER_PIXEL = 24
 """Memory at peak for each pixel that is being decoded. Measured at 64 megapixels of noise: GIF 5, JPEG and
@@ -43,39 +40,35 @@ COPIES_OF_THE_FILE = 6
 FILE_BYTES_AT_A_TIME = 32 * 2**20
 
 _PIXELS, _FILES = Budget(), Budget()
-_BAND_PX = 1 << 20
 
-# How a camera held in that way stores the upright picture (EXIF 2.32, tag 0x0112): what gives a view of
-# (3, H, W) in which row y is row y of the file.
-_AS_STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
-    1: lambda upright: upright,
-    2: lambda upright: upright[:, :, ::-1],
-    3: lambda upright: upright[:, ::-1, ::-1],
-    4: lambda upright: upright[:, ::-1],
-    5: lambda upright: upright.transpose(0, 2, 1),
-    6: lambda upright: upright.transpose(0, 2, 1)[:, ::-1],
-    7: lambda upright: upright.transpose(0, 2, 1)[:, ::-1, ::-1],
-    8: lambda upright: upright.transpose(0, 2, 1)[:, :, ::-1],
-}
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is to be decoded: its bytes, its size, and Pillow's reader, which a usual JPEG doesn't need."""
+
+    stripped: Stripped
+    size: tuple[int, int]
+    image: Image.Image | None
 
 
 @contextmanager
-def decoded(data: bytes, *, name: str, max_pixels: int) -> Iterator[Tensor]:
-    """Decode an image file: (3, h, w) uint8 on the host, RGB, upright, on white, contiguous.
+def decoded(data: bytes, *, name: str, max_pixels: int, min_side_px: int | None = None) -> Iterator[Tensor]:
+    """Decode an image file: (3, h, w) uint8 on the host, RGB, upright, on white; its memory is (h, w, 3).
 
     Called by any thread. `max_pixels` is also what one process decodes at a time, all threads together:
     blocks until there is room. Its pixels count until the block ends, so shrink them inside, keep no
     reference to them, and decode no other image there.
 
+    With `min_side_px`, a JPEG may come at exactly 1/2, 1/4 or 1/8 of its size, no side shorter than that.
+
     Raises:
         ImageTooLarge: its header says more than `max_pixels`; nothing was decoded.
-        ImageNotDecodable: not an image of `FORMATS`, truncated or corrupt, or it would take too long.
+        ImageNotDecodable: no JPEG, PNG, WebP, GIF or AVIF, truncated, corrupt, or it would take too long.
     """
-    with _opened(data, name, max_pixels) as (image, orientation):
+    with _opened(data, name, max_pixels) as file:
         with _translated(name):
-            pixels = _upright_rgb(image, orientation)
-            image.close()
-        yield torch.from_numpy(pixels)
+            pixels = _upright_rgb(file, min_side_px)
+        yield torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def decode(data: bytes, *, name: str, max_pixels: int) -> Tensor:
@@ -89,13 +82,10 @@ def thumbnail(data: bytes, *, name: str, px: int, max_pixels: int) -> bytes:
 
     Raises:
         ImageTooLarge: its header says more than `max_pixels`; nothing was decoded.
-        ImageNotDecodable: not an image of `FORMATS`, truncated or corrupt.
+        ImageNotDecodable: not a JPEG, PNG, WebP, GIF or AVIF, truncated or corrupt.
     """
-    with _opened(data, name, max_pixels) as (image, orientation), _translated(name):
-        image.draft(None, (2 * px, 2 * px))  # a JPEG decodes at a fraction of its size, for less
-        pixels = _upright_rgb(image, orientation)
-        image.close()
-        small = Image.fromarray(np.moveaxis(pixels, 0, 2))
+    with _opened(data, name, max_pixels) as file, _translated(name):
+        small = Image.fromarray(_upright_rgb(file, 2 * px))
         small.thumbnail((px, px), Image.Resampling.LANCZOS)
         jpeg = BytesIO()
         small.save(jpeg, "JPEG", quality=85)
@@ -114,38 +104,41 @@ def _translated(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[tuple[Image.Image, int]]:
+def _opened(data: bytes, name: str, max_pixels: int) -> Iterator[_File]:
     """Read the header, check what it announces, and wait for room; no pixel is decoded.
 
-    Gives the image and its EXIF orientation. Whoever waits for pixels has room for its file already, and
-    never the other way round.
+    Whoever waits for pixels has room for its file already, and never the other way round.
     """
     # Pillow allocates the canvas of a WebP when it opens one, so that limit comes first.
     _check_pixels(_webp_canvas(data), name, max_pixels)
-    with _FILES.hold(len(data), FILE_BYTES_AT_A_TIME), _header(data, name) as (image, stripped):
-        _check_pixels(image.size, name, max_pixels)
+    with _FILES.hold(len(data), FILE_BYTES_AT_A_TIME), _header(data, name) as file:
+        _check_pixels(file.size, name, max_pixels)
+        width, height = file.size
         # Half of what is coded may be an alpha plane, which is part of each pixel.
-        pixels = max(image.width * image.height, stripped.coded_pixels // 2)
+        pixels = max(width * height, file.stripped.coded_pixels // 2)
         if pixels > max_pixels:
-            raise ImageTooLarge(
-                name, f"{pixels} pixels are coded, though it says {image.width} x {image.height}"
-            )
-        if stripped.scans * pixels > MAX_SCANNED_PIXELS:
-            raise ImageNotDecodable(name, f"{stripped.scans} scans of {pixels} pixels take too long")
+            raise ImageTooLarge(name, f"{pixels} pixels are coded, though it says {width} x {height}")
+        if file.stripped.scans * pixels > MAX_SCANNED_PIXELS:
+            raise ImageNotDecodable(name, f"{file.stripped.scans} scans of {pixels} pixels take too long")
         with _PIXELS.hold(pixels, max_pixels):
-            yield image, stripped.orientation if stripped.orientation != UPRIGHT else _noted(image)
+            yield file
 
 
 @contextmanager
-def _header(data: bytes, name: str) -> Iterator[tuple[Image.Image, Stripped]]:
+def _header(data: bytes, name: str) -> Iterator[_File]:
     with _translated(name):
         try:
             stripped = strip(data)
-            image = Image.open(BytesIO(stripped.data), formats=FORMATS)
+            size = jpeg_size(stripped.data) if stripped.scans <= _ORDINARY_SCANS else None
+            image = open_image(stripped.data) if size is None else None
         except (UnidentifiedImageError, Malformed) as error:
             raise ImageNotDecodable(name, _what_it_is(data, error)) from error
+    if image is None:
+        assert size is not None
+        yield _File(stripped, size, None)
+        return
     with image:
-        yield image, stripped
+        yield _File(stripped, image.size, image)
 
 
 def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:
@@ -183,46 +176,14 @@ def _what_it_is(data: bytes, error: Exception) -> str:
     return f"not a JPEG, PNG, WebP, GIF or AVIF that can be read; it starts with {data[:12]!r}"
 
 
-def _noted(image: Image.Image) -> int:
-    """What WebP and AVIF keep beside the picture; the containers of the others were read by `strip`."""
-    exif = image.info.get("exif", b"")
-    return read_orientation(exif) if isinstance(exif, bytes) else UPRIGHT
-
-
-def _upright_rgb(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
-    """Decode the first frame: (3, h, w) RGB, transparency on white, turned as its EXIF says.
-
-    Colours are converted a band of rows at a time: a copy of the whole in each mode would double the memory.
-    """
-    image.load()
-    width, height = image.size
-    upright = np.empty((3, height, width) if orientation < 5 else (3, width, height), np.uint8)
-    as_stored = _AS_STORED[orientation](upright)
-    rows = max(1, _BAND_PX // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        band = _rgb(image.crop((0, top, width, bottom)))
-        as_stored[:, top:bottom] = np.moveaxis(np.asarray(band), 2, 0)
-    return upright
-
-
-def _rgb(band: Image.Image) -> Image.Image:
-    if band.mode.startswith("I;16"):
-        return _from_16_bits(band)
-    if band.has_transparency_data:
-        rgba = band.convert("RGBA")
-        rgb = Image.new("RGB", band.size, "white")
-        rgb.paste(rgba, mask=rgba)
-        return rgb
-    if band.mode == "CMYK" and "adobe" not in band.info:
-        band = ImageChops.invert(band)  # Pillow takes each for one of Adobe's, which are inverted
-    return band.convert("RGB")
-
-
-def _from_16_bits(band: Image.Image) -> Image.Image:
-    """Scale grey of 16 bits to 8, as Pillow does for colour; its own conversion of grey clips."""
-    grey = np.asarray(band)
-    eight_bits = (grey >> 8).astype(np.uint8)
-    if "transparency" in band.info:
-        eight_bits[grey == band.info["transparency"]] = 255
-    return Image.fromarray(eight_bits).convert("RGB")
+def _upright_rgb(file: _File, min_side_px: int | None) -> NDArray[np.uint8]:
+    """Decode: (h, w, 3) RGB, transparency on white, turned as its EXIF says."""
+    stripped, image = file.stripped, file.image
+    if image is None:
+        pixels = decode_jpeg(stripped.data, min_side_px)
+        if pixels is not None:
+            return turned(pixels, stripped.orientation)
+        image = open_image(stripped.data)
+        if image.size != file.size:
+            raise Malformed(f"it says {file.size} pixels, and then {image.size}")
+    return upright_rgb(image, stripped.orientation)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from recommender.images.avif import Unreadable, coded_pixels
-from recommender.images.exif import UPRIGHT, read_orientation
+from recommender.images.orientation import UPRIGHT, read_orientation
 
 MAX_CHUNKS = 200_000
 """Chunks, segments or blocks of one file. 32 MiB in the usual pieces are 4,096 of PNG, 131,600 of GIF."""

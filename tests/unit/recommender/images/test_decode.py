@@ -10,6 +10,7 @@ from PIL import Image, ImageChops
 
 from recommender.errors import ImageNotDecodable, ImageTooLarge
 from recommender.images import decode as decoding
+from recommender.images import pillow
 from recommender.images.budget import Budget
 from recommender.images.decode import decode, decoded, thumbnail
 from tests.unit.recommender.images.hostile import chunk, segment, with_segments, without_segment
@@ -80,7 +81,7 @@ def test_every_format_gives_the_pixels_that_were_saved(
     pixels = pixels_of(saved(quarters(), file_format, **options))
     assert pixels.shape == (3, 48, 64)
     assert pixels.dtype == torch.uint8
-    assert pixels.is_contiguous()
+    assert pixels.permute(1, 2, 0).is_contiguous()
     assert_close(corners(pixels), [RED, GREEN, BLUE, WHITE], within)
 
 
@@ -170,7 +171,7 @@ def test_a_deflate_stream_that_is_corrupt() -> None:
 def test_bands_of_rows_make_one_picture(colours: int, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = Image.effect_noise((61, 47), 90).quantize(colours)
     whole = pixels_of(saved(noise, "PNG"))
-    monkeypatch.setattr(decoding, "_BAND_PX", 100)
+    monkeypatch.setattr(pillow, "_BAND_PX", 100)
     assert torch.equal(pixels_of(saved(noise, "PNG")), whole)
     np.testing.assert_array_equal(whole.permute(1, 2, 0).numpy(), np.asarray(noise.convert("RGB")))
 
@@ -333,6 +334,28 @@ def test_a_large_image_within_the_limit_passes_without_a_warning() -> None:
     with pytest.raises(ImageTooLarge):
         pixels_of(saved(large, "PNG"), max_pixels=192_000_000 - 1)
     assert thumbnail(saved(large, "PNG"), name="large", px=16, max_pixels=192_000_000)
+
+
+def test_a_jpeg_at_a_fraction_is_upright_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored a quarter turn to the left
+    stored = quarters(size=(640, 480)).transpose(Image.Transpose.ROTATE_90)
+    data = saved(stored, "JPEG", exif=exif, quality=95)
+    with decoded(data, name="a", max_pixels=10**6, min_side_px=120) as pixels:
+        assert pixels.shape == (3, 120, 160)
+        assert_close(corners(pixels), [RED, GREEN, BLUE, WHITE], LOSSY)
+
+
+def test_a_jpeg_of_two_sizes_is_refused_whichever_fits() -> None:
+    """Pillow believes the last frame header, libjpeg the first."""
+    data = saved(quarters(), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    length = 2 + int.from_bytes(data[frame + 2 : frame + 4])
+    other = bytearray(data[frame : frame + length])
+    other[5:9] = struct.pack(">HH", 480, 640)
+    for at in (frame, frame + length):
+        with pytest.raises(ImageNotDecodable):
+            pixels_of(data[:at] + bytes(other) + data[at:])
 
 
 def test_pixels_count_while_they_are_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:

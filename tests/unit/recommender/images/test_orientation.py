@@ -3,7 +3,7 @@ import struct
 import pytest
 from PIL import Image
 
-from recommender.images.exif import read_orientation
+from recommender.images.orientation import read_orientation
 
 
 def exif(*entries: tuple[int, int, int], order: str = "<", directory: int = 8) -> bytes:
