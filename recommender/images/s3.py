@@ -21,11 +21,12 @@ from recommender.errors import (
 )
 from recommender.images.deadline import deadline, keep_deadlines
 from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_body
+from recommender.images.signed_get import SignedGets
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
 
 NOT_MODIFIED = 304
 PRECONDITION_FAILED = 412
@@ -88,6 +89,7 @@ class S3Store:
             ),
         )
         keep_deadlines(self.client)
+        self._short_way = SignedGets(self.client, images.max_bytes)
 
     def fetch(self, uri: str, etag: str | None) -> Fetched | None:
         """Read one object; None if it still has this `etag`. Blocks.
@@ -98,14 +100,10 @@ class S3Store:
             ImageTooLarge: it is over the byte limit.
             ImageStoreUnavailable: the store failed; the same request may succeed later.
         """
+        bucket, key = self._place(uri)
         with translated(uri), deadline(self._settings.timeout_s):
-            response = self._get(uri, etag)
-            if response is None:
-                return None
-            with closing(response["Body"]) as body:
-                check_size(uri, _announced_bytes(uri, response), self._max_bytes)
-                data = read_body(uri, body.iter_chunks(CHUNK_BYTES), self._max_bytes)
-            return Fetched(data, response.get("ETag"))
+            answer = self._short_way.get(uri, bucket, key, etag)
+            return self._fetch(uri, bucket, key, etag) if answer is None else answer.fetched
 
     @contextmanager
     def stream(self, uri: str, *, start: int = 0, etag: str | None = None) -> Iterator["Streamed"]:
@@ -138,16 +136,25 @@ class S3Store:
                 return
             yield chunk
 
-    def _get(self, uri: str, etag: str | None) -> "GetObjectOutputTypeDef | None":
-        bucket, key = self._place(uri)
+    def _fetch(self, uri: str, bucket: str, key: str, etag: str | None) -> Fetched | None:
+        """Like `fetch`, by boto3, which knows what to do about every answer."""
         try:
-            if etag is None:
-                return self.client.get_object(Bucket=bucket, Key=key)
-            return self.client.get_object(Bucket=bucket, Key=key, IfNoneMatch=etag)
+            asked: GetObjectRequestTypeDef = {"Bucket": bucket, "Key": key}
+            if etag is not None:
+                asked["IfNoneMatch"] = etag
+            response = self.client.get_object(**asked)
         except ClientError as error:
-            if _status(error) == NOT_MODIFIED and etag is not None:
-                return None
-            raise
+            if _status(error) != NOT_MODIFIED or etag is None:
+                raise
+            self._short_way.learn(bucket, key)
+            return None
+        with closing(response["Body"]) as body:
+            size_bytes = _announced_bytes(uri, response)
+            check_size(uri, size_bytes, self._max_bytes)
+            data = read_body(uri, body.iter_chunks(CHUNK_BYTES), self._max_bytes)
+        if size_bytes:
+            self._short_way.learn(bucket, key)
+        return Fetched(data, response.get("ETag"))
 
     def _place(self, uri: str) -> tuple[str, str]:
         """The bucket and the key."""
