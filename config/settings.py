@@ -9,7 +9,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 PREFIX = "LOOKALIKE_"
@@ -79,6 +89,19 @@ class EncoderSettings(_Group):
         None, description="local .safetensors or .pt file; the registry's own weights when unset"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    runtime: Literal["auto", "torch", "onnxruntime", "openvino"] = Field(
+        "auto",
+        description="what runs the model; auto: the fastest here, measured at the first start",
+    )
+    precision: Literal["auto", "float32", "half", "int8"] = Field(
+        "auto", description="auto: half on cuda, float32 on a CPU; int8 needs another collection"
+    )
+    calibration: Path | None = Field(
+        None, description="folder of 16 or more typical product images, which int8 needs"
+    )
+    graphs: Path | None = Field(
+        None, description="folder that exported models are kept in; DATA_DIR/graphs if unset"
+    )
     max_batch_size: int = Field(32, ge=1, le=4096, description="images in one device batch, at most")
     threads: int | None = Field(None, ge=1, le=256, description="CPU threads of the forward pass")
 
@@ -197,6 +220,14 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     feed: FeedSettings = FeedSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("encoder")
+    @classmethod
+    def _graphs_lie_in_data_dir(cls, encoder: EncoderSettings, info: ValidationInfo) -> EncoderSettings:
+        """Fill in `encoder.graphs`, which `data_dir`, validated before, knows."""
+        if encoder.graphs is not None or "data_dir" not in info.data:
+            return encoder
+        return encoder.model_copy(update={"graphs": info.data["data_dir"] / "graphs"})
 
     @property
     def index_url(self) -> str:

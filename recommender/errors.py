@@ -26,6 +26,7 @@ LookalikeError
 └── StartupError               this process must not start
     ├── UnknownEncoder           a name that is not in the registry
     ├── WeightsUnavailable       weights that can't be fetched or read
+    ├── RuntimeUnavailable       no runtime that may run the encoder answers what torch answers
     ├── EncoderMismatch          the collection was filled by another encoder
     └── IndexInUse               another process owns the embedded index
 """
@@ -150,6 +151,10 @@ class UnknownEncoder(StartupError):
 
 class WeightsUnavailable(StartupError):
     """Weights can't be fetched or read."""
+
+
+class RuntimeUnavailable(StartupError):
+    """No runtime that may run the encoder can be built and answers what torch answers."""
 
 
 class EncoderMismatch(StartupError):

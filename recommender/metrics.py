@@ -28,7 +28,11 @@ API_SECONDS = Histogram(
 )
 
 # The encoder
-ENCODER_INFO = Gauge("lookalike_encoder_info", "1 for the encoder that is loaded", ["encoder", "device"])
+ENCODER_INFO = Gauge(
+    "lookalike_encoder_info",
+    "1 for the encoder that is loaded",
+    ["encoder", "device", "runtime", "precision"],
+)
 ENCODE_BATCH_SIZE = Histogram(
     "lookalike_encode_batch_size",
     "Inputs merged into one call of the encoder",

@@ -15,9 +15,8 @@ from config.settings import Settings
 from recommender import metrics
 from recommender.catalog import Answer, Filter, SimilarItem
 from recommender.encoders.batcher import DynamicBatcher
-from recommender.encoders.preprocess import to_input
+from recommender.encoders.preprocess import input_of
 from recommender.errors import InvalidQuery, ProductNotFound, ProductNotSearchable
-from recommender.images.decode import decoded
 from recommender.images.source import ImageSource
 from recommender.index.protocol import Hit, Page, ProductIndex, StoredProduct, Vectors
 from recommender.ranking import diversified, one_a_family, without_those_nearer_to
@@ -173,8 +172,8 @@ class Recommender:
         return np.concatenate(rows)
 
     def _embed(self, data: bytes, *, name: str) -> Vectors:
-        with decoded(data, name=name, max_pixels=self._max_pixels) as image:
-            pixels = to_input(image, self._batcher.encoder.spec.preprocessing)
+        p = self._batcher.encoder.spec.preprocessing
+        pixels = input_of(data, name=name, p=p, max_pixels=self._max_pixels)
         return self._batcher.embed_images([pixels], urgent=True)
 
     def _check_filter(self, where: Filter) -> None:

@@ -34,8 +34,8 @@ def _few_threads() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _isolated_environment() -> Iterator[None]:
-    """No setting, profile or credential of the developer's reaches a test."""
+def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting, profile or credential of the developer's reaches a test; all share one folder of graphs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("AWS_", PREFIX)) and not name.startswith(f"{PREFIX}TEST_"):
@@ -43,6 +43,7 @@ def _isolated_environment() -> Iterator[None]:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv(f"{PREFIX}ENCODER__GRAPHS", str(tmp_path_factory.mktemp("graphs")))
         yield
 
 

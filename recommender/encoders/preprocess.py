@@ -1,14 +1,34 @@
-"""From any image to the encoder's input: resize and crop, as uint8 on the host."""
+"""From any image to the encoder's input: decoded, resized and cropped, as uint8 on the host."""
+
+import math
 
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from recommender.encoders.protocol import Preprocessing
+from recommender.images.decode import decoded
 
 _LONGEST_RATIO = 32
 """Sides further apart than this are cut before they are resized: a 1 x 100,000 px image must not grow into
 gigabytes when its shorter side does.
 """
+
+_SHRINK_FACTOR = 2.25
+"""How much larger than the input an image stays that is decoded at a fraction of its size; the rest is left
+to the antialiased filter. From 2 down, fewer than 98% of the ten nearest neighbours stay the same.
+"""
+
+
+def input_of(data: bytes, *, name: str, p: Preprocessing, max_pixels: int) -> Tensor:
+    """From an image file to (3, p.input_px, p.input_px) uint8 RGB on the host; blocks as `decoded` does.
+
+    Raises:
+        ImageTooLarge: it has more than `max_pixels`.
+        ImageNotDecodable: it can't be decoded.
+    """
+    min_side_px = math.ceil(_SHRINK_FACTOR * p.resize_px)
+    with decoded(data, name=name, max_pixels=max_pixels, min_side_px=min_side_px) as image:
+        return to_input(image, p)
 
 
 def to_input(image: Tensor, p: Preprocessing) -> Tensor:
@@ -18,7 +38,7 @@ def to_input(image: Tensor, p: Preprocessing) -> Tensor:
     and timm all use. Pure and thread-safe.
     """
     if p.resize == "squash":
-        return _resize(image, p.resize_px, p.resize_px, p)
+        return _resize(image, p.resize_px, p.resize_px, p).contiguous()
     _, height, width = image.shape
     longest = _LONGEST_RATIO * min(height, width)
     image = _middle(image, min(height, longest), min(width, longest))

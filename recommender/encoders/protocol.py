@@ -44,7 +44,11 @@ class EncoderSpec:
 
 
 class Encoder(Protocol):
-    """A loaded model. Loaded once per process; not thread-safe: the batcher's thread calls it."""
+    """A loaded model, one a process. The batcher calls it, from two threads at a time.
+
+    A call blocks until its rows are there, and releases the interpreter's lock meanwhile. What one call
+    copies, it copies while the device works for the other.
+    """
 
     spec: EncoderSpec
     device: str

@@ -91,7 +91,9 @@ def main() -> None:
     photos = list_photos(arguments.photos)
     pixels = load_squashed(photos, INPUT_PX)
     split = split_photos(photos, load_squashed(photos, STORED_PX))
-    encoder = load_encoder(EncoderSettings(name="compact", weights=arguments.weights, device="cpu"))
+    encoder = load_encoder(
+        EncoderSettings(name="compact", weights=arguments.weights, device="cpu", runtime="torch")
+    )
     torch.manual_seed(0)
     kinds = {
         encoder.fingerprint: torch.cat(

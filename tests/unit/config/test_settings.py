@@ -128,6 +128,15 @@ def test_the_index_lies_below_the_data_folder_unless_named(make_settings: MakeSe
     assert (named.index_url, named.index_is_embedded) == ("http://qdrant:6333", False)
 
 
+def test_graphs_lie_below_the_data_folder_unless_named(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(f"{PREFIX}ENCODER__GRAPHS")
+    assert make_settings(data_dir=Path("/srv/shop")).encoder.graphs == Path("/srv/shop/graphs")
+    named = make_settings(encoder={"graphs": "/srv/graphs", "threads": 2}).encoder
+    assert (named.graphs, named.threads) == (Path("/srv/graphs"), 2)
+
+
 def test_a_scheduled_feed_must_be_allowed(make_settings: MakeSettings) -> None:
     with pytest.raises(ValidationError, match="scheduled"):
         make_settings(feed={"allowed": ["s3://shop/"], "scheduled": "s3://other/feed.jsonl"})

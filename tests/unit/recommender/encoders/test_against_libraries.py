@@ -148,8 +148,10 @@ def library_network(spec: EncoderSpec, weights: Path) -> Callable[[Tensor], Tens
     return network.eval()
 
 
-def load(spec: EncoderSpec, weights: Path) -> Encoder:
-    return load_encoder(EncoderSettings(name=spec.name, weights=str(weights), device="cpu"))
+def load(spec: EncoderSpec, weights: Path, runtime: str = "torch", graphs: Path | None = None) -> Encoder:
+    return load_encoder(
+        EncoderSettings(name=spec.name, weights=str(weights), device="cpu", runtime=runtime, graphs=graphs)
+    )
 
 
 def our_rows(encoder: Encoder, photos: Sequence[Image.Image]) -> Rows:
@@ -195,6 +197,18 @@ def test_embeddings_are_those_of_the_library(
     assert ours.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-5)
     assert error_of_gap(ours, theirs) < MAX_ERROR_OF_GAP
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name.startswith("tiny-")])
+def test_exported_it_embeds_the_same(
+    name: str, random_weights: Weights, photos: Sequence[Image.Image], tmp_path: Path
+) -> None:
+    spec = SPECS[name]
+    weights = random_weights(spec)
+    written = our_rows(load(spec, weights), photos[:8])
+    for runtime in ("onnxruntime", "openvino"):
+        exported = our_rows(load(spec, weights, runtime, tmp_path), photos[:8])
+        assert error_of_gap(exported, written) < MAX_ERROR_OF_GAP
 
 
 def test_neighbours_are_those_of_the_library(random_weights: Weights, photos: Sequence[Image.Image]) -> None:

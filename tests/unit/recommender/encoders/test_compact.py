@@ -24,7 +24,7 @@ def test_the_weights_are_in_the_package_and_small() -> None:
 
 
 def test_the_nearest_neighbour_of_a_drawn_product_is_often_of_its_shape() -> None:
-    encoder = load_encoder(EncoderSettings(device="cpu"))
+    encoder = load_encoder(EncoderSettings(device="cpu", runtime="torch"))
     products = make_catalog(60, 5)
     pixels = [
         to_input(
@@ -96,6 +96,6 @@ def test_one_command_from_photos_to_weights_that_load(
     monkeypatch.setattr(sys, "argv", ["train", "--photos", f"shapes={folder}", "--out", str(out)])
     train.main()
     assert "3 of 3: R@1 of the photos to choose by: shapes " in capsys.readouterr().out
-    encoder = load_encoder(EncoderSettings(weights=str(out), device="cpu"))
+    encoder = load_encoder(EncoderSettings(weights=str(out), device="cpu", runtime="torch"))
     rows = encoder.encode_images(torch.zeros(1, 3, 160, 160, dtype=torch.uint8))
     assert np.isfinite(rows).all()

@@ -19,14 +19,16 @@ COMPACT = spec_of("compact")
 
 
 def test_another_process_and_another_file_format_give_the_same(compact_weights: Path, tmp_path: Path) -> None:
-    here = load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu")).fingerprint
+    here = load_encoder(
+        EncoderSettings(weights=str(compact_weights), device="cpu", runtime="torch")
+    ).fingerprint
     assert re.fullmatch(r"compact-[0-9a-f]{12}", here)
     torch.save({"model": load_file(compact_weights)}, tmp_path / "same.pt")
     script = (
         "import sys\n"
         "from config.settings import EncoderSettings\n"
         "from recommender.encoders.load import load_encoder\n"
-        "print(load_encoder(EncoderSettings(weights=sys.argv[1], device='cpu')).fingerprint)"
+        "print(load_encoder(EncoderSettings(weights=sys.argv[1], device='cpu', runtime='torch')).fingerprint)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "same.pt")]
     there = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)  # noqa: S603

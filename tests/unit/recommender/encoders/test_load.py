@@ -65,7 +65,7 @@ def test_a_local_file_is_loaded_and_warmed_up(
     compact_weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        encoder = load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu"))
+        encoder = load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu", runtime="torch"))
     assert [record.message for record in caplog.records] == ["encoder_loaded"]
     assert encoder.device == "cpu"
     pixels = torch.randint(0, 256, (3, 3, 160, 160), dtype=torch.uint8)
@@ -76,7 +76,7 @@ def test_a_local_file_is_loaded_and_warmed_up(
 
 
 def test_an_encoder_without_text_tower_says_so(compact_weights: Path) -> None:
-    encoder = load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu"))
+    encoder = load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu", runtime="torch"))
     with pytest.raises(TextNotSupported, match="'compact' has no text tower"):
         encoder.encode_texts(["boots"])
 
@@ -84,7 +84,7 @@ def test_an_encoder_without_text_tower_says_so(compact_weights: Path) -> None:
 def test_the_number_of_threads_is_set(compact_weights: Path) -> None:
     before = torch.get_num_threads()
     try:
-        load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu", threads=1))
+        load_encoder(EncoderSettings(weights=str(compact_weights), device="cpu", runtime="torch", threads=1))
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
@@ -95,7 +95,9 @@ def test_weights_that_answer_no_numbers_are_refused(compact_weights: Path, tmp_p
     state["stages.7.second.0.weight"][0] = torch.nan
     save_file(state, tmp_path / "diverged.safetensors")
     with pytest.raises(WeightsUnavailable, match="'compact' are broken"):
-        load_encoder(EncoderSettings(weights=str(tmp_path / "diverged.safetensors"), device="cpu"))
+        load_encoder(
+            EncoderSettings(weights=str(tmp_path / "diverged.safetensors"), device="cpu", runtime="torch")
+        )
 
 
 def test_unknown_names_are_refused() -> None:

@@ -1,6 +1,8 @@
 """Resizing and cropping, pixel by pixel, against Pillow; against the libraries: test_against_libraries.py."""
 
 from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recommender.encoders.preprocess import to_input
+from config.settings import EncoderSettings
+from recommender.encoders.load import load_encoder
+from recommender.encoders.preprocess import input_of, to_input
 from recommender.encoders.protocol import Preprocessing
 from recommender.encoders.registry import REGISTRY
+from tests.gates import recall_at_1, top10_overlap
+from tests.photos import photos as photos_of_products
 
 NO_NORMALISATION = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -61,3 +67,25 @@ def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
     p = REGISTRY["clip-vit-b-32"].preprocessing
     image = torch.randint(0, 256, (3, p.input_px, p.input_px), dtype=torch.uint8)
     assert torch.equal(to_input(image, p), image)
+
+
+def test_the_shortest_way_from_a_file_finds_what_the_reference_finds() -> None:
+    """JPEGs at a fraction against Pillow's whole; with trained weights, since random ones say nothing."""
+    encoder = load_encoder(EncoderSettings(name="compact", device="cpu", runtime="torch"))
+    p = encoder.spec.preprocessing
+    files = [(photo.product, even(photo.path)) for photo in photos_of_products()]
+    products = [product for product, _ in files]
+    whole = torch.stack([to_input(as_tensor(Image.open(BytesIO(data))), p) for _, data in files])
+    short = torch.stack([input_of(data, name="photo", p=p, max_pixels=10**7) for _, data in files])
+    assert (whole != short).flatten(1).any(1).float().mean() > 0.5  # most were decoded at a fraction
+    rows, short_rows = encoder.encode_images(whole), encoder.encode_images(short)
+    assert top10_overlap(rows, short_rows) >= 0.98
+    assert recall_at_1(short_rows, products) >= recall_at_1(rows, products) - 0.003
+
+
+def even(path: Path) -> bytes:
+    """The photo without the pixels beyond a multiple of 8, so that any fraction may be decoded."""
+    with Image.open(path) as photo:
+        file = BytesIO()
+        photo.crop((0, 0, photo.width // 8 * 8, photo.height // 8 * 8)).save(file, "JPEG", quality=90)
+    return file.getvalue()

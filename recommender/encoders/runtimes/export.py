@@ -1,0 +1,64 @@
+"""The image graph as an ONNX file, written once and kept."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from recommender.encoders.runtimes.runtime import ImageGraph
+
+log = logging.getLogger(__name__)
+
+INPUT, OUTPUT = "pixels", "rows"
+
+
+@contextmanager
+def graph_folder(kept: Path | None) -> Iterator[Path]:
+    """Give the folder that graphs are kept in; one that goes away after use where it can't be written."""
+    if kept is not None:
+        try:
+            kept.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=kept).close()
+        except OSError as error:
+            log.warning("graphs_not_kept", extra={"folder": str(kept), "error": str(error)})
+        else:
+            yield kept
+            return
+    with tempfile.TemporaryDirectory(prefix="lookalike-graphs-") as folder:
+        yield Path(folder)
+
+
+def export_graph(graph: ImageGraph, input_px: int, path: Path) -> Path:
+    """Write the graph, on the host in float32, for batches of any size; takes seconds, once."""
+
+    def write(target: Path) -> None:
+        example = torch.zeros(2, 3, input_px, input_px, dtype=torch.uint8)
+        torch.onnx.export(
+            graph,
+            (example,),
+            target,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            external_data=False,
+            verbose=False,
+        )
+
+    return written(path, write)
+
+
+def written(path: Path, write: Callable[[Path], None]) -> Path:
+    """Return the path; `write` makes the file where there is none, and others see all of it or nothing."""
+    if not path.exists():
+        partial = path.with_name(f"{os.getpid()}-{path.name}")
+        try:
+            write(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return path
