@@ -98,6 +98,13 @@ class Asking:
         assert self._encoder.entered.acquire(timeout=LIMIT_S)
         return future
 
+    def occupy_both(self) -> "Future[Embeddings]":
+        """Put an image of value 0 and a full batch of them into its hands: nothing more is in flight."""
+        first = self.occupy()
+        self._pool.submit(self._batcher.embed_images, [image(0)] * 4)
+        assert self._encoder.entered.acquire(timeout=LIMIT_S)
+        return first
+
     def images(self, *values: int, urgent: bool = False) -> "Future[Embeddings]":
         before = self._queued()
         future = self._pool.submit(self._batcher.embed_images, [image(v) for v in values], urgent=urgent)
@@ -111,7 +118,7 @@ class Asking:
         return future
 
     def _queued(self) -> int:
-        return len(self._batcher._urgent) + len(self._batcher._ordinary)
+        return len(self._batcher._backlog)
 
 
 @pytest.fixture
@@ -124,6 +131,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.001)
+
+
+def ordinary(batcher: DynamicBatcher) -> int:
+    return len(batcher._backlog._queues["ordinary"])
 
 
 def answer(future: "Future[Embeddings]") -> NDArray[np.float32]:
@@ -146,7 +157,57 @@ def test_what_queued_while_it_worked_becomes_one_batch(ask: Asking, encoder: Gat
     np.testing.assert_array_equal(answer(futures[0]), rows_of(1))
     np.testing.assert_array_equal(answer(futures[1]), rows_of(2, 3))
     assert encoder.batches == [[0], [1, 2, 3]]
-    assert len(encoder.threads) == 1
+
+
+def test_a_second_batch_is_in_flight_once_it_is_full_and_never_a_third(
+    batcher: DynamicBatcher, ask: Asking, callers: ThreadPoolExecutor, encoder: GatedEncoder
+) -> None:
+    ask.occupy()
+    few = ask.images(1, 2, 3)
+    assert not encoder.entered.acquire(timeout=0.05)
+    more = callers.submit(batcher.embed_images, [image(4)])
+    assert encoder.entered.acquire(timeout=LIMIT_S)
+    rest = ask.images(5, 6, 7, 8, 9)
+    assert not encoder.entered.acquire(timeout=0.05)
+    assert encoder.batches == [[0], [1, 4, 2, 3]]
+    encoder.gate.set()
+    np.testing.assert_array_equal(answer(few), rows_of(1, 2, 3))
+    np.testing.assert_array_equal(answer(more), rows_of(4))
+    np.testing.assert_array_equal(answer(rest), rows_of(5, 6, 7, 8, 9))
+
+
+def test_callers_of_one_priority_are_served_in_turn(ask: Asking, encoder: GatedEncoder) -> None:
+    ask.occupy_both()
+    greedy, modest = ask.images(*range(1, 10)), ask.images(21, 22)
+    encoder.gate.set()
+    answer(greedy)
+    answer(modest)
+    assert [1, 21, 2, 22] in encoder.batches
+
+
+def test_a_greedy_caller_keeps_nobody_out(
+    batcher: DynamicBatcher, ask: Asking, callers: ThreadPoolExecutor, encoder: GatedEncoder
+) -> None:
+    ask.occupy_both()
+    greedy = callers.submit(batcher.embed_images, [image(1)] * 40)
+    wait_until(lambda: ordinary(batcher) == 16)
+    modest = ask.images(2)
+    assert ordinary(batcher) == 17
+    encoder.gate.set()
+    answer(modest)
+    answer(greedy)
+    assert next(batch for batch in encoder.batches if 2 in batch) == [1, 2, 1, 1]
+
+
+def test_a_submitted_image_is_answered_by_a_future(batcher: DynamicBatcher, encoder: GatedEncoder) -> None:
+    encoder.gate.set()
+    encoder.failures[2] = ValueError("poison")
+    good, bad = (batcher.submit(image(value), caller="c") for value in (1, 2))
+    np.testing.assert_array_equal(good.result(LIMIT_S), rows_of(1)[0])
+    with pytest.raises(ValueError, match="poison"):
+        bad.result(LIMIT_S)
+    with pytest.raises(ValueError, match=r"\(3, 2, 4\)"):
+        batcher.submit(torch.zeros((3, 2, 4), dtype=torch.uint8), caller="c")
 
 
 def test_a_batch_is_never_larger_than_its_limit(batcher: DynamicBatcher, encoder: GatedEncoder) -> None:
@@ -159,23 +220,22 @@ def test_a_batch_is_never_larger_than_its_limit(batcher: DynamicBatcher, encoder
 def test_urgent_images_go_first_and_the_rest_of_the_batch_is_filled(
     ask: Asking, encoder: GatedEncoder
 ) -> None:
-    ask.occupy()
+    ask.occupy_both()
     ordinary = ask.images(1, 2, 3, 4, 5)
     urgent = ask.images(6, 7, urgent=True)
     encoder.gate.set()
     np.testing.assert_array_equal(answer(urgent), rows_of(6, 7))
     np.testing.assert_array_equal(answer(ordinary), rows_of(1, 2, 3, 4, 5))
-    assert encoder.batches == [[0], [6, 7, 1, 2], [3, 4, 5]]
+    assert encoder.batches[2:] == [[6, 7, 1, 2], [3, 4, 5]]
 
 
 def test_texts_are_urgent_and_never_in_a_batch_with_images(ask: Asking, encoder: GatedEncoder) -> None:
     ask.occupy()
-    images, texts = ask.images(1, 2), ask.texts("a boot", "a hat")
+    images, texts = ask.images(1), ask.texts("a boot", "a hat")
     encoder.gate.set()
     np.testing.assert_array_equal(answer(texts), rows_of(6, 5))
-    np.testing.assert_array_equal(answer(images), rows_of(1, 2))
-    assert encoder.batches == [[0], ["a boot", "a hat"], [1, 2]]
-    assert len(encoder.threads) == 1
+    np.testing.assert_array_equal(answer(images), rows_of(1))
+    assert encoder.batches == [[0], ["a boot", "a hat"], [1]]
 
 
 def test_a_failing_image_fails_its_own_caller_alone(ask: Asking, encoder: GatedEncoder) -> None:
@@ -194,13 +254,16 @@ def test_the_rest_of_a_failed_call_is_not_embedded(
     batcher: DynamicBatcher, ask: Asking, encoder: GatedEncoder
 ) -> None:
     encoder.failures[1] = ValueError("poison")
-    ask.occupy()
+    ask.occupy_both()
     bad = ask.images(1, 2, 3, 4, 5, 6)
     encoder.gate.set()
     with pytest.raises(ValueError, match="poison"):
         answer(bad)
     np.testing.assert_array_equal(batcher.embed_images([image(9)]), rows_of(9))
-    assert encoder.batches == [[0], [1, 2, 3, 4], [1], [9]]
+    assert [1, 2, 3, 4] in encoder.batches
+    assert {value for batch in encoder.batches for value in batch} == {0, 1, 2, 3, 4, 9}
+    assert encoder.batches.count([1]) == 1
+    assert [2] not in encoder.batches
 
 
 def test_a_wrong_number_of_rows_is_an_error_of_its_callers(
@@ -215,24 +278,24 @@ def test_a_wrong_number_of_rows_is_an_error_of_its_callers(
 def test_callers_wait_for_room_and_the_urgent_do_not_wait_for_them(
     batcher: DynamicBatcher, ask: Asking, callers: ThreadPoolExecutor, encoder: GatedEncoder
 ) -> None:
-    ask.occupy()
+    ask.occupy_both()
     values = range(1, 51)
-    ordinary = callers.submit(batcher.embed_images, [image(value) for value in values])
-    wait_until(lambda: len(batcher._ordinary) == 16)  # four batches
+    greedy = callers.submit(batcher.embed_images, [image(value) for value in values])
+    wait_until(lambda: ordinary(batcher) == 16)  # four batches
     urgent = ask.images(99, urgent=True)
-    assert len(batcher._ordinary) == 16
+    assert ordinary(batcher) == 16
     encoder.gate.set()
     np.testing.assert_array_equal(answer(urgent), rows_of(99))
-    np.testing.assert_array_equal(answer(ordinary), rows_of(*values))
+    np.testing.assert_array_equal(answer(greedy), rows_of(*values))
 
 
 def test_close_answers_what_is_in_hand_and_refuses_the_rest(
     batcher: DynamicBatcher, ask: Asking, callers: ThreadPoolExecutor, encoder: GatedEncoder
 ) -> None:
-    in_hand = ask.occupy()
+    in_hand = ask.occupy_both()
     queued = [ask.images(1), ask.images(2, urgent=True), ask.texts("a boot")]
     blocked = callers.submit(batcher.embed_images, [image(value) for value in range(40)])
-    wait_until(lambda: len(batcher._ordinary) == 16)
+    wait_until(lambda: ordinary(batcher) == 16)
     closing = callers.submit(batcher.close)
     for future in (*queued, blocked):
         with pytest.raises(ShuttingDown):
@@ -244,7 +307,7 @@ def test_close_answers_what_is_in_hand_and_refuses_the_rest(
     assert not batcher.is_alive
     with pytest.raises(ShuttingDown):
         batcher.embed_images([image(1)])
-    assert encoder.batches == [[0]]
+    assert encoder.batches == [[0], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -264,10 +327,10 @@ def test_the_threads_death_reaches_every_waiter_and_later_callers(
     encoder: GatedEncoder,
 ) -> None:
     encoder.failures[0] = death
-    in_hand = ask.occupy()
+    in_hand = ask.occupy_both()
     futures = [in_hand, ask.images(1), ask.images(2, urgent=True), ask.texts("a boot")]
     futures.append(callers.submit(batcher.embed_images, [image(value) for value in range(40)]))
-    wait_until(lambda: len(batcher._ordinary) == 16)
+    wait_until(lambda: ordinary(batcher) == 16)
     encoder.gate.set()
     for future in futures:
         with pytest.raises(EncoderLost, match=type(death).__name__) as raised:
@@ -276,7 +339,7 @@ def test_the_threads_death_reaches_every_waiter_and_later_callers(
     assert not batcher.is_alive
     with pytest.raises(EncoderLost, match="restart this process"):
         batcher.embed_images([image(1)])
-    assert encoder.batches == [[0]]
+    assert encoder.batches == [[0], [0, 0, 0, 0]]
 
 
 @dataclass
@@ -365,7 +428,7 @@ def test_every_caller_of_many_gets_its_own_rows(
     for future in [callers.submit(call, seed) for seed in range(16)]:
         future.result(LIMIT_S)
     assert max(map(len, encoder.batches)) == 4
-    assert len(encoder.threads) == 1
+    assert len(encoder.threads) == 2
 
 
 def test_metrics_count_batches_time_and_depth(ask: Asking, encoder: GatedEncoder) -> None:

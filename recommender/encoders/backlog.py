@@ -1,0 +1,122 @@
+"""What waits for the encoder: two priorities, and the callers of each served in turn. Not thread-safe."""
+
+from collections import deque
+from collections.abc import Hashable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender import metrics
+
+Kind = Literal["image", "text"]
+Priority = Literal["urgent", "ordinary"]
+PRIORITIES: tuple[Priority, ...] = ("urgent", "ordinary")
+Row = NDArray[np.float32]
+"""(D,) float32 on the host, unit L2 norm."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """Inputs that stand and fall together: once one has failed, nobody waits for the others."""
+
+    failed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One input. Its future is running from when a batch takes it; before, it can be cancelled."""
+
+    kind: Kind
+    payload: Any
+    call: Call
+    future: "Future[Row]" = field(default_factory=Future)
+
+    def answer(self, row: Row) -> None:
+        """Answer, unless it was failed meanwhile."""
+        with suppress(InvalidStateError):
+            self.future.set_result(row)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error, unless it has an answer."""
+        self.call.failed = True
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)
+
+
+class FairQueue:
+    """First in, first out for each caller, and one item of each in turn."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, deque[Item]] = {}  # in the order of their turns
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def count(self, caller: Hashable) -> int:
+        """How many items of this caller wait."""
+        return len(self._waiting.get(caller, ()))
+
+    def put(self, caller: Hashable, item: Item) -> None:
+        """Queue an item behind those of its caller."""
+        self._waiting.setdefault(caller, deque()).append(item)
+        self._size += 1
+
+    def peek(self) -> Item:
+        """The item whose turn it is."""
+        return next(iter(self._waiting.values()))[0]
+
+    def take(self) -> Item:
+        """Take the item whose turn it is; its caller's next one comes after everybody else's."""
+        caller = next(iter(self._waiting))
+        items = self._waiting.pop(caller)
+        item = items.popleft()
+        self._size -= 1
+        if items:
+            self._waiting[caller] = items
+        return item
+
+
+class Backlog:
+    """A fair queue a priority."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Priority, FairQueue] = {priority: FairQueue() for priority in PRIORITIES}
+        for priority, queue in self._queues.items():
+            metrics.ENCODE_QUEUE_DEPTH.labels(priority).set_function(queue.__len__)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def has_room(self, priority: Priority, caller: Hashable, at_most: int) -> bool:
+        """Whether one more item may wait beside `at_most` others.
+
+        Whoever has nothing queued may always queue one, or a greedy caller would keep the others out.
+        """
+        queue = self._queues[priority]
+        return len(queue) < at_most or not queue.count(caller)
+
+    def put(self, priority: Priority, caller: Hashable, item: Item) -> None:
+        """Queue an item."""
+        self._queues[priority].put(caller, item)
+
+    def take(self, at_most: int) -> list[Item]:
+        """Take a batch of one kind, the urgent items first; those that nobody waits for are dropped."""
+        batch: list[Item] = []
+        for queue in self._queues.values():
+            while len(queue) and len(batch) < at_most:
+                if batch and queue.peek().kind != batch[0].kind:
+                    break
+                item = queue.take()
+                if not item.call.failed and item.future.set_running_or_notify_cancel():
+                    batch.append(item)
+        return batch
+
+    def take_all(self) -> list[Item]:
+        """Take whatever waits, of any kind."""
+        batches = iter(lambda: self.take(len(self)), [])
+        return [item for batch in batches for item in batch]
