@@ -10,7 +10,7 @@ no longer holds there and the write would be lost. So conditions are decided her
 that owns the shard, and the log names points.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ import qdrant_edge as edge
 
 from recommender.errors import IndexInUse, IndexUnavailable, ShuttingDown
 from recommender.index.filters import Between, Condition, OneOf, PointIs, Where
-from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload
+from recommender.index.points import FoundPoint, NewPoint, Operation, OverwritePayload, Replace, points_of
 from recommender.index.protocol import Collection, Vectors
 from recommender.index.schema import VECTOR, IndexKind, Schema
 
@@ -33,7 +33,6 @@ _SCHEMA_TYPE: dict[IndexKind, edge.PayloadSchemaType] = {
 # The log shrinks when what it says is flushed, which stops the process for about 0.2 s; and the next
 # start replays the rest of it, about 8,000 points a second.
 _FLUSH_EVERY_POINTS = 4096
-_EVERY = 2**40
 _LOCKED = "WouldBlock"  # in what load() raises while another process holds the write-ahead log
 
 
@@ -77,17 +76,23 @@ class EdgeStore:
             records = self._shard.retrieve(list(ids), True if fields is None else list(fields), vectors)
         return [self._found(record, vectors) for record in records]
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        """Apply the operations in order; each is atomic, and in the write-ahead log on return.
+    def apply(self, operations: Sequence[Operation]) -> set[str]:
+        """Apply the operations; each is atomic, and in the write-ahead log on return.
 
         Blocks every thread while it runs, and longer by a flush now and then.
         """
+        written: set[str] = set()
         with self._answering(), self._deciding:
+            revs = self._revs([point_id for operation in operations for point_id in points_of(operation)])
             for operation in operations:
-                self._shard.update(self._decided(operation))
-                self._unflushed += 1 if isinstance(operation, OverwritePayload) else len(operation.points)
+                decided, ids = _decided(operation, revs)
+                if decided is not None:
+                    self._shard.update(decided)
+                written.update(ids)
+            self._unflushed += len(written)
             if self._unflushed >= _FLUSH_EVERY_POINTS:
                 self.flush()
+        return written
 
     def nearest(
         self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
@@ -157,26 +162,10 @@ class EdgeStore:
             self.closed = True
             self._shard.close()
 
-    def _decided(self, operation: Operation) -> edge.UpdateOperation:
-        """The operation on those points that its condition holds for now."""
-        if isinstance(operation, OverwritePayload):
-            return edge.UpdateOperation.overwrite_payload(
-                self._matching(operation.where), dict(operation.payload)
-            )
-        if isinstance(operation, Insert):
-            there = self._shard.retrieve([point.id for point in operation.points], False, False)
-            present = {str(record.id) for record in there}
-            written = [point for point in operation.points if point.id not in present]
-        else:
-            matching = {str(point_id) for point_id in self._matching(operation.where)}
-            written = [point for point in operation.points if point.id in matching]
-        return edge.UpdateOperation.upsert_points([_point(point) for point in written])
-
-    def _matching(self, where: Where) -> "list[edge.PointId]":  # a name of its stubs alone
-        request = edge.ScrollRequest(
-            limit=_EVERY, filter=_filter(where), with_payload=False, with_vector=False
-        )
-        return [record.id for record in self._shard.scroll(request)[0]]
+    def _revs(self, ids: Sequence[str]) -> dict[str, int]:
+        """The `rev` of each of these points that exists."""
+        records = self._shard.retrieve(list(ids), ["rev"], False)
+        return {str(record.id): (record.payload or {})["rev"] for record in records}
 
     def _found(
         self, point: edge.Record | edge.ScoredPoint, with_vectors: bool, score: float = 0.0
@@ -195,6 +184,22 @@ class EdgeStore:
             if self.closed:
                 raise ShuttingDown("the index is closed") from error
             raise IndexUnavailable(f"the embedded index failed: {error}") from error
+
+
+def _decided(operation: Operation, revs: Mapping[str, int]) -> tuple[edge.UpdateOperation | None, list[str]]:
+    """The operation on those points that its condition holds for now, and which those are."""
+    if isinstance(operation, OverwritePayload):
+        if revs.get(operation.id) != operation.rev:
+            return None, []
+        return edge.UpdateOperation.overwrite_payload([operation.id], dict(operation.payload)), [operation.id]
+    expected = operation.revs if isinstance(operation, Replace) else [None] * len(operation.points)
+    points = [
+        point for point, rev in zip(operation.points, expected, strict=True) if revs.get(point.id) == rev
+    ]
+    if not points:
+        return None, []
+    upsert = edge.UpdateOperation.upsert_points([_point(point) for point in points])
+    return upsert, [point.id for point in points]
 
 
 def create_shard(folder: Path, dimension: int) -> None:

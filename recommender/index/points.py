@@ -28,21 +28,29 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Write these points where they exist and match; leave the others, and missing ones, alone."""
+    """Write each point where it exists with the `rev` that was read, `revs[i]`; leave the others alone."""
 
     points: tuple[NewPoint, ...]
-    where: Where
+    revs: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OverwritePayload:
-    """Replace the whole payload of every point that matches; its vectors stay."""
+    """Replace the whole payload of a point that still has this `rev`; its vectors stay."""
 
+    id: str
+    rev: int
     payload: Payload
-    where: Where
 
 
 Operation = Insert | Replace | OverwritePayload
+
+
+def points_of(operation: Operation) -> list[str]:
+    """The ids of the points that an operation names."""
+    if isinstance(operation, OverwritePayload):
+        return [operation.id]
+    return [point.id for point in operation.points]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +80,12 @@ class PointStore(Protocol):
         """Read the points that exist, in any order; `fields` None reads the whole payload."""
         ...
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        """Apply the operations in order; each is atomic and durable on return, all of them are not."""
+    def apply(self, operations: Sequence[Operation]) -> set[str]:
+        """Apply the operations, of which each point has one at most; return the ids that were written.
+
+        Each is atomic and durable on return, all of them are not. Every payload of one call has the
+        same `write_id`, which no other call has.
+        """
         ...
 
     def nearest(

@@ -1,12 +1,12 @@
 """`ProductIndex` over the points of an engine: compare-and-swap, best-pair search, order of ties."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import uuid4
 
 import numpy as np
 
 from recommender.catalog import Filter
-from recommender.index.filters import Where, at_revision, conditions
+from recommender.index.filters import Where, conditions
 from recommender.index.points import (
     FoundPoint,
     Insert,
@@ -52,15 +52,9 @@ class PointIndex:
             raise ValueError("a batch holds at most one write a product")
         for write in writes:
             self._check(write)
-        write_id = uuid4().hex
-        self._store.apply(list(self._operations(writes, write_id)))
-        # A write that lost is skipped without a word, so what is there now has to be asked. One that
-        # won and was overwritten since counts as lost: merging it again changes nothing.
-        points = self._store.retrieve(
-            [self._schema.point_id(write.id) for write in writes], fields=("id", "write_id")
-        )
-        won = {point.payload["id"] for point in points if point.payload["write_id"] == write_id}
-        return {write.id for write in writes} - won
+        ids = {self._schema.point_id(write.id): write.id for write in writes}
+        written = self._store.apply(list(self._operations(writes, ids)))
+        return {product_id for point_id, product_id in ids.items() if point_id not in written}
 
     def search(
         self,
@@ -132,25 +126,26 @@ class PointIndex:
     def _where(self, filter_: Filter, status: tuple[str, ...] = SEARCHABLE) -> Where:
         return conditions(filter_, status, self._schema)
 
-    def _operations(self, writes: Sequence[Write], write_id: str) -> Iterator[Operation]:
+    def _operations(self, writes: Sequence[Write], ids: Iterable[str]) -> Iterator[Operation]:
         """Whole points in at most two operations, whatever the batch; one for each payload-only write."""
         missing: list[NewPoint] = []
-        known: dict[str, tuple[NewPoint, int]] = {}
-        for write in writes:
-            point_id = self._schema.point_id(write.id)
+        known: list[NewPoint] = []
+        revs: list[int] = []
+        write_id = uuid4().hex
+        for write, point_id in zip(writes, ids, strict=True):
             payload = payload_of(write, write_id=write_id, fingerprint=self.fingerprint)
             if write.vectors is None:
                 assert write.expected_rev is not None
-                yield OverwritePayload(payload, at_revision([(point_id, write.expected_rev)]))
+                yield OverwritePayload(point_id, write.expected_rev, payload)
             elif write.expected_rev is None:
                 missing.append(NewPoint(point_id, payload, write.vectors))
             else:
-                known[point_id] = NewPoint(point_id, payload, write.vectors), write.expected_rev
+                known.append(NewPoint(point_id, payload, write.vectors))
+                revs.append(write.expected_rev)
         if missing:
             yield Insert(tuple(missing))
         if known:
-            expected = ((point_id, rev) for point_id, (_, rev) in known.items())
-            yield Replace(tuple(point for point, _ in known.values()), at_revision(expected))
+            yield Replace(tuple(known), tuple(revs))
 
     def _nearest(self, rows: Vectors, where: Filter, wanted: int, with_vectors: bool) -> Iterator[FoundPoint]:
         """The best `wanted` of every row, and those of the same score as the last of them.

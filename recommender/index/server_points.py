@@ -9,8 +9,8 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 
 from recommender.errors import IndexUnavailable, ShuttingDown
-from recommender.index.filters import Between, Condition, OneOf, PointIs, Where
-from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload
+from recommender.index.filters import Between, Condition, OneOf, PointIs, Where, at_revision
+from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload, points_of
 from recommender.index.protocol import Vectors
 from recommender.index.schema import VECTOR
 
@@ -63,8 +63,12 @@ class ServerStore:
             )
         return [self._found(record, vectors) for record in records]
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        """Apply the operations in order, in one request; each is atomic and durable on return."""
+    def apply(self, operations: Sequence[Operation]) -> set[str]:
+        """Apply the operations in one request; return the ids that were written.
+
+        A write that lost is skipped without a word, so what is there now has to be asked. One that won and
+        was overwritten since counts as lost: merging it again changes nothing.
+        """
         with self._answering():
             results = self._client.batch_update_points(
                 self._collection,
@@ -76,6 +80,13 @@ class ServerStore:
         unfinished = {str(r.status) for r in results if r.status != models.UpdateStatus.COMPLETED}
         if unfinished:
             raise IndexUnavailable(f"Qdrant: a write ended as {', '.join(sorted(unfinished))}")
+        ids = [point_id for operation in operations for point_id in points_of(operation)]
+        with self._answering():
+            records = self._client.retrieve(
+                self._collection, ids, with_payload=["write_id"], consistency=_CONSISTENCY
+            )
+        wrote = _write_id(operations[0])
+        return {str(record.id) for record in records if (record.payload or {}).get("write_id") == wrote}
 
     def nearest(
         self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
@@ -156,7 +167,9 @@ def _rows(vector: object, dimension: int) -> Vectors:
 
 def _update(operation: Operation) -> models.UpdateOperation:
     if isinstance(operation, OverwritePayload):
-        overwrite = models.SetPayload(payload=dict(operation.payload), filter=_filter(operation.where))
+        overwrite = models.SetPayload(
+            payload=dict(operation.payload), filter=_at_revision([operation.id], [operation.rev])
+        )
         return models.OverwritePayloadOperation(overwrite_payload=overwrite)
     points = [_point(point) for point in operation.points]
     if isinstance(operation, Insert):
@@ -164,10 +177,19 @@ def _update(operation: Operation) -> models.UpdateOperation:
     else:
         upsert = models.PointsList(
             points=points,
-            update_filter=_filter(operation.where),
+            update_filter=_at_revision([point.id for point in operation.points], operation.revs),
             update_mode=models.UpdateMode.UPDATE_ONLY,
         )
     return models.UpsertOperation(upsert=upsert)
+
+
+def _write_id(operation: Operation) -> object:
+    payload = operation.payload if isinstance(operation, OverwritePayload) else operation.points[0].payload
+    return payload["write_id"]
+
+
+def _at_revision(ids: Sequence[str], revs: Sequence[int]) -> models.Filter:
+    return _filter(at_revision(zip(ids, revs, strict=True)))
 
 
 def _point(point: NewPoint) -> models.PointStruct:
