@@ -1,8 +1,8 @@
-"""Images to rows: fetch, decode and resize in threads, embed in batches. Each image once."""
+"""Images to rows: fetched, decoded and resized in threads, embedded in batches, each on its own way."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from config.settings import ImageSettings
+from recommender.encoders.backlog import Row
 from recommender.encoders.batcher import DynamicBatcher
-from recommender.encoders.preprocess import to_input
-from recommender.encoders.protocol import Embeddings, Preprocessing
+from recommender.encoders.preprocess import input_of
+from recommender.encoders.protocol import Preprocessing
 from recommender.errors import ImageError, ImageNotDecodable, ImageStoreUnavailable, TransientError
-from recommender.images.decode import decoded
 from recommender.images.fetched import Fetched
 from recommender.images.source import ImageSource
 from worker.breaker import Breakers
@@ -36,9 +36,6 @@ class Embedded:
 
 
 Outcome = NotModified | Embedded | ImageError | TransientError
-Outcomes = MutableMapping[ImageKey, Outcome]
-Seconds = MutableMapping[str, float]
-"""What the stages of one batch took, by name; starts at zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +46,30 @@ class Pixels:
     etag: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What became of one image, and what it took.
+
+    `embedding` is from when to when, by `time.perf_counter`, its pixels were with the encoder.
+    """
+
+    outcome: Outcome
+    fetch_s: float = 0.0
+    decode_s: float = 0.0
+    embedding: tuple[float, float] | None = None
+
+
 class ImageStage(Protocol):
     """What brings images from their source to rows."""
 
-    def embed(
-        self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds, progress: Callable[[], None]
-    ) -> None:
-        """Find the outcome of every key that has none yet; blocks until all are found.
+    def embed(self, key: ImageKey, caller: Hashable, progress: Callable[[], None]) -> "Future[Looked]":
+        """Begin with one image; may block until it is done.
 
-        `took_s` grows by what the stages took; fetch and decode are sums over the threads. `progress` is
-        called whenever something was done.
+        `caller` is the message whose turn it takes; `progress` is called whenever something was done.
         """
+
+    def check_alive(self) -> None:
+        """Raise where images that were begun will have no answer."""
 
 
 def fetch(source: ImageSource, key: ImageKey) -> Fetched | NotModified | ImageError | TransientError:
@@ -73,31 +83,31 @@ def fetch(source: ImageSource, key: ImageKey) -> Fetched | NotModified | ImageEr
 def to_pixels(fetched: Fetched, key: ImageKey, p: Preprocessing, max_pixels: int) -> Pixels | ImageError:
     """Decode and resize one image, or say why it can't be."""
     try:
-        with decoded(fetched.data, name=key.uri, max_pixels=max_pixels) as image:
-            return Pixels(to_input(image, p), fetched.etag)
+        pixels = input_of(fetched.data, name=key.uri, p=p, max_pixels=max_pixels)
+        return Pixels(pixels, fetched.etag)
     except ImageError as error:
         return error
 
 
-def outcomes_of(ready: Mapping[ImageKey, Pixels], rows: Embeddings) -> dict[ImageKey, Outcome]:
-    """Row i for the i-th image, unless it is not finite: engines would take it without a word."""
-    return {
-        key: Embedded(row, item.etag)
-        if np.isfinite(row).all()
-        else ImageNotDecodable(key.uri, "the encoder gave numbers that are not finite")
-        for (key, item), row in zip(ready.items(), rows, strict=True)
-    }
+def outcome_of(pixels: Pixels, key: ImageKey, row: Row) -> Outcome:
+    """The row, unless it is not finite: engines would take it without a word."""
+    if np.isfinite(row).all():
+        return Embedded(row, pixels.etag)
+    return ImageNotDecodable(key.uri, "the encoder gave numbers that are not finite")
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     found: Outcome | Pixels
-    fetch_s: float
+    fetch_s: float = 0.0
     decode_s: float = 0.0
 
 
 class ImageEmbedder:
-    """The image stage of a process: threads that fetch and decode, batches that embed. Thread-safe."""
+    """The image stage of a process: threads that fetch and decode, batches that embed. Thread-safe.
+
+    Pixels go to the batcher as soon as they are there, and wait for its room: it bounds how many are held.
+    """
 
     def __init__(
         self, source: ImageSource, batcher: DynamicBatcher, images: ImageSettings, breakers: Breakers
@@ -108,34 +118,39 @@ class ImageEmbedder:
         self._max_pixels = images.max_pixels
         self._threads = ThreadPoolExecutor(images.threads, thread_name_prefix="image")
 
-    def embed(
-        self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds, progress: Callable[[], None]
-    ) -> None:
-        """See `ImageStage`; all pixels are held at a time, 150 KiB an image at 224 px."""
-        missing = [key for key in dict.fromkeys(keys) if key not in outcomes]
-        ready: dict[ImageKey, Pixels] = {}
-        for key, loaded in zip(missing, self._threads.map(self._load, missing), strict=True):
-            progress()
-            took_s["fetch"] += loaded.fetch_s
-            took_s["decode"] += loaded.decode_s
-            if isinstance(loaded.found, Pixels):
-                ready[key] = loaded.found
-            else:
-                outcomes[key] = loaded.found
-        if ready:
-            started = time.perf_counter()
-            rows = self._batcher.embed_images([item.pixels for item in ready.values()])
-            outcomes.update(outcomes_of(ready, rows))
-            took_s["embed"] += time.perf_counter() - started
+    def embed(self, key: ImageKey, caller: Hashable, progress: Callable[[], None]) -> "Future[Looked]":
+        """See `ImageStage`; does not block."""
+        looked: Future[Looked] = Future()
+        task = self._threads.submit(self._look, key, caller, looked)
+        task.add_done_callback(lambda task: looked.cancel() if task.cancelled() else progress())
+        return looked
+
+    def check_alive(self) -> None:
+        """See `ImageStage`.
+
+        Raises:
+            EncoderLost: a thread of the encoder is gone, or it hangs.
+        """
+        self._batcher.check_alive()
 
     def close(self) -> None:
         """Wait for what is being fetched, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
 
+    def _look(self, key: ImageKey, caller: Hashable, looked: "Future[Looked]") -> None:
+        try:
+            loaded = self._load(key)
+            if isinstance(loaded.found, Pixels):
+                self._embed(loaded.found, loaded, key, caller, looked)
+            else:
+                looked.set_result(Looked(loaded.found, loaded.fetch_s, loaded.decode_s))
+        except BaseException as error:  # noqa: BLE001  # it reaches whoever waits
+            looked.set_exception(error)
+
     def _load(self, key: ImageKey) -> _Loaded:
         started = time.perf_counter()
         if not self._breakers.lets_through(key.uri):
-            return _Loaded(ImageStoreUnavailable(f"{key.uri}: not asked, its store is away"), 0.0)
+            return _Loaded(ImageStoreUnavailable(f"{key.uri}: not asked, its store is away"))
         fetched = fetch(self._source, key)
         self._breakers.hear(key.uri, fetched)
         fetched_at = time.perf_counter()
@@ -143,3 +158,17 @@ class ImageEmbedder:
             return _Loaded(fetched, fetched_at - started)
         pixels = to_pixels(fetched, key, self._batcher.encoder.spec.preprocessing, self._max_pixels)
         return _Loaded(pixels, fetched_at - started, time.perf_counter() - fetched_at)
+
+    def _embed(
+        self, pixels: Pixels, loaded: _Loaded, key: ImageKey, caller: Hashable, looked: "Future[Looked]"
+    ) -> None:
+        def answer(row: "Future[Row]") -> None:
+            if error := row.exception():
+                looked.set_exception(error)
+                return
+            outcome = outcome_of(pixels, key, row.result())
+            span = begun, time.perf_counter()
+            looked.set_result(Looked(outcome, loaded.fetch_s, loaded.decode_s, span))
+
+        begun = time.perf_counter()
+        self._batcher.submit(pixels.pixels, caller=caller).add_done_callback(answer)

@@ -8,7 +8,8 @@ import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from threading import Lock
@@ -27,7 +28,7 @@ from recommender.images.source import ImageSource
 from worker.breaker import Breakers
 from worker.deliveries import Deliveries
 from worker.die_with_parent import die_with_parent
-from worker.embedding import Outcome, Outcomes, Pixels, Seconds, fetch, outcomes_of, to_pixels
+from worker.embedding import Looked, Outcome, Pixels, fetch, outcome_of, to_pixels
 from worker.plan import ImageKey
 
 if TYPE_CHECKING:
@@ -155,10 +156,8 @@ class Quarantined:
         self._tag = tag
         self._last = last
 
-    def embed(
-        self, keys: Iterable[ImageKey], outcomes: Outcomes, took_s: Seconds, progress: Callable[[], None]
-    ) -> None:
-        """Find the outcome of every key that has none yet, one after the other.
+    def embed(self, key: ImageKey, caller: Hashable, progress: Callable[[], None]) -> "Future[Looked]":
+        """Find the outcome of one image; blocks until it is there.
 
         An image that costs the child its life is a `ProcessLost`, and an `ImageLethal` at the last delivery.
 
@@ -167,19 +166,22 @@ class Quarantined:
             TransientError: no child can be started.
             RuntimeError: an image failed for no known reason.
         """
-        del took_s
-        for key in keys:
-            if key in outcomes:
-                continue
-            self._deliveries.lend(self._tag)
-            try:
-                outcomes[key] = self._process.read(key, progress)
-                self._breakers.hear(key.uri, outcomes[key])
-            except ProcessLost as error:
-                reason = "its process ended or hung at every delivery"
-                outcomes[key] = ImageLethal(key.uri, reason) if self._last else error
-            finally:
-                self._deliveries.take_back(self._tag)
+        del caller
+        looked: Future[Looked] = Future()
+        self._deliveries.lend(self._tag)
+        try:
+            outcome = self._process.read(key, progress)
+            self._breakers.hear(key.uri, outcome)
+            looked.set_result(Looked(outcome))
+        except ProcessLost as error:
+            reason = "its process ended or hung at every delivery"
+            looked.set_result(Looked(ImageLethal(key.uri, reason) if self._last else error))
+        finally:
+            self._deliveries.take_back(self._tag)
+        return looked
+
+    def check_alive(self) -> None:
+        """Nothing is waited for: whatever was begun is done."""
 
 
 def _next(pipe: Connection, within_s: float, progress: Callable[[], None]) -> Outcome | _Failed | str:
@@ -224,7 +226,7 @@ def _embedded(fetched: Fetched, key: ImageKey, encoder: Encoder, max_pixels: int
         pixels = to_pixels(fetched, key, encoder.spec.preprocessing, max_pixels)
         if not isinstance(pixels, Pixels):
             return pixels
-        return outcomes_of({key: pixels}, encoder.encode_images(pixels.pixels[None]))[key]
+        return outcome_of(pixels, key, encoder.encode_images(pixels.pixels[None])[0])
     except torch.OutOfMemoryError as error:  # the worker's own encoder has the device's memory
         return TransientError(f"{key.uri}: the device has no memory for a second encoder: {error}")
     except (MemoryError, torch.AcceleratorError):

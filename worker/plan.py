@@ -163,8 +163,12 @@ def _images(
     known = {image.uri: image for image in stored.images} if stored else {}
     upserted = stored is None or state.base != stored.state.base
     embedded = {image.uri: image.etag for image in known.values() if image.row is not None}
-    lacking = bool(uris.keys() - embedded.keys()) and _repeats_base(group, state)
-    if not (forced or upserted or lacking or uris.keys() - known.keys()):
+    if not (
+        forced
+        or upserted
+        or uris.keys() - known.keys()
+        or (uris.keys() - embedded.keys() and _repeats_base(group, state))
+    ):
         return ()
     return tuple(ImageKey(uri, None if forced else embedded.get(uri)) for uri in uris)
 

@@ -30,8 +30,9 @@ class Report:
     """Every event of a batch is in exactly one of applied, stale, unchanged, retry and rest.
 
     `stale` events are older than what is stored; `unchanged` ones were repeated; `rest` was not begun. A
-    failure names what is missing from an event that was applied. `took_s` is what the stages took, by name;
-    `embedded` of `images` were new.
+    failure names what is missing from an event that was applied. `took_s` is what the stages took, by name:
+    fetch and decode are sums over the threads, embed is how long images were with the encoder. `embedded` of
+    `images` were new.
     """
 
     applied: list[Event] = field(default_factory=list)
@@ -47,3 +48,12 @@ class Report:
     def again(self, events: Iterable[Event], error: TransientError) -> None:
         """Note that these wrote nothing and must come again."""
         self.retry += [Retry(event, error) for event in events]
+
+
+def covered_s(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of these spans of time, each from and to, went on."""
+    total = until = 0.0
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total

@@ -15,10 +15,10 @@ from worker import embedding, isolation
 from worker.embedding import Embedded, NotModified
 from worker.plan import ImageKey
 
-_decoded = embedding.decoded
+_input_of = embedding.input_of
 
 
-def _decoded_or_worse(data: bytes, **options: Any) -> Any:
+def _input_or_worse(data: bytes, **options: Any) -> Any:
     if data.endswith(b"EXIT"):
         os._exit(9)
     if data.endswith(b"SEGFAULT"):
@@ -27,10 +27,10 @@ def _decoded_or_worse(data: bytes, **options: Any) -> Any:
         raise MemoryError
     if data.endswith(b"HANG"):
         time.sleep(3600)
-    return _decoded(data, **options)
+    return _input_of(data, **options)
 
 
-embedding.decoded = _decoded_or_worse
+embedding.input_of = _input_or_worse
 isolation.READ_WITHIN_S = 5.0
 
 

@@ -104,15 +104,12 @@ def test_while_its_process_has_an_image_the_end_of_the_worker_is_no_fault_of_the
             "tag",
             last=last,
         )
-        known = ImageKey("known", None)
-        outcomes: Any = {known: NotModified()}
-        keys = [ImageKey(uri, None) for uri in "abc"]
-        stage.embed([known, *keys], outcomes, {}, lambda: signs.append(None))
+        looked = [stage.embed(ImageKey(uri, None), None, lambda: signs.append(None)) for uri in "abc"]
         assert process.counts == ["1", "1", "1"]
         assert client.hget(KEY, "tag") == "2"
         assert not is_lent("tag")
         assert len(signs) == 3
-        assert [type(outcomes[key]) for key in keys] == [
+        assert [type(future.result(0).outcome) for future in looked] == [
             NotModified,
             ImageLethal if last else ProcessLost,
             ImageNotFound,

@@ -1,20 +1,26 @@
 """The pipeline on the real index, S3 over HTTP and a real encoder of random weights."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from threading import Event as ThreadingEvent
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recommender.errors import ImageNotFound, ImageStoreUnavailable
+from recommender.encoders.batcher import DynamicBatcher
+from recommender.encoders.compact.model import DIMENSION
+from recommender.errors import EncoderLost, ImageNotFound, ImageStoreUnavailable, TransientError
 from recommender.events import parse_product_event
 from recommender.images.source import ImageSource
 from recommender.resources import open_resources
 from worker.breaker import FAILURES_IN_A_ROW, Breakers
+from worker.embedding import Embedded, Looked
 from worker.pipeline import Pipeline
-from worker.plan import Embed
+from worker.plan import Embed, ImageKey
+from worker.report import Report
 
 
 @pytest.fixture
@@ -234,3 +240,110 @@ def test_only_the_dependency_that_fails_has_its_breaker_opened(
         pipeline.apply([patch("b", 1, title="no image")])
         assert not breakers.images.lets_through
     source.close()
+
+
+def test_an_event_that_many_messages_repeat_at_once_costs_one_fetch(
+    pipeline: Pipeline, upsert: Any, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    events = [upsert(str(n), s3.put(f"{n}.jpg", photo(n))) for n in range(8)]
+    together = Barrier(6)
+
+    def apply(_: int) -> Report:
+        together.wait()
+        return pipeline.apply(events)
+
+    with ThreadPoolExecutor(6) as threads:
+        reports = list(threads.map(apply, range(6)))
+    assert sum(report.images for report in reports) == 8
+    assert sum(len(report.applied) for report in reports) == 8
+    assert sum(len(report.unchanged) for report in reports) == 40
+
+
+class Stage:
+    """Embeds when it is told to; says what was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.answers: dict[str, Future[Looked]] = {}
+        self.lost: Exception | None = None
+
+    def embed(self, key: ImageKey, *_: Any) -> "Future[Looked]":
+        self.begun.append(key.uri)
+        self.answers[key.uri] = Future()
+        return self.answers[key.uri]
+
+    def answer(self, *events: Any) -> None:
+        row = np.eye(1, DIMENSION, dtype=np.float32)[0]
+        for event in events:
+            self.answers[event.images[0].uri].set_result(Looked(Embedded(row, None)))
+
+    def check_alive(self) -> None:
+        if self.lost:
+            raise self.lost
+
+
+def test_the_next_slice_is_on_its_way_while_one_is_waited_for(
+    make_settings: Any, resources: Any, upsert: Any, wait_for: Any
+) -> None:
+    small = make_settings(encoder={"max_batch_size": 1})
+    events = [upsert(str(n), f"s3://bucket/{n}.jpg") for n in range(6)]
+    stage = Stage()
+    with (
+        Pipeline(resources.index, resources.batcher, resources.source, small) as slow,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        applying = thread.submit(slow.apply, events, images=stage)
+        wait_for("two slices of two images", lambda: len(stage.begun) == 4)
+        stage.answer(*events[:2])
+        wait_for("the third, once the first is written", lambda: len(stage.begun) == 6)
+        assert resources.index.read([str(n) for n in range(6)]).keys() == {"0", "1"}
+        stage.answer(*events[2:])
+        assert len(applying.result(20).applied) == 6
+
+
+def test_an_encoder_that_is_lost_is_noticed_while_it_is_waited_for(pipeline: Pipeline, upsert: Any) -> None:
+    stage = Stage()
+    stage.lost = EncoderLost("gone")
+    with pytest.raises(EncoderLost, match="gone"):
+        pipeline.apply([upsert("a", "s3://bucket/a.jpg")], images=stage)
+    stage.lost = TransientError("away")
+    with pytest.raises(TransientError, match="away"):  # the turn of the product was given back
+        pipeline.apply([upsert("a", "s3://bucket/a.jpg")], images=stage)
+
+
+class Gated:
+    """The encoder, which works only while its gate is open; says how large its batches were."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.spec, self.device, self.fingerprint = encoder.spec, encoder.device, encoder.fingerprint
+        self._encoder = encoder
+        self.gate = ThreadingEvent()
+        self.sizes: list[int] = []
+
+    def encode_images(self, pixels: Any) -> Any:
+        self.sizes.append(len(pixels))
+        assert self.gate.wait(20)
+        return self._encoder.encode_images(pixels)
+
+    def encode_texts(self, texts: Any) -> Any:
+        return self._encoder.encode_texts(texts)
+
+
+def test_messages_of_one_product_share_a_device_batch(
+    make_settings: Any, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes], wait_for: Any
+) -> None:
+    events = [upsert(str(n), s3.put(f"{n}.jpg", photo(n))) for n in range(8)]
+    encoder = Gated(resources.encoder)
+    batcher = DynamicBatcher(encoder, 32)
+    with (
+        Pipeline(resources.index, batcher, resources.source, make_settings()) as pipeline,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        first = threads.submit(pipeline.apply, events[:1])
+        wait_for("the first image is with the encoder", lambda: encoder.sizes == [1])
+        others = [threads.submit(pipeline.apply, [event]) for event in events[1:]]
+        wait_for("the others queue", lambda: len(batcher._backlog) == 7)
+        encoder.gate.set()
+        assert all(len(future.result(20).applied) == 1 for future in [first, *others])
+    batcher.close()
+    assert encoder.sizes == [1, 7]

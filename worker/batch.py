@@ -1,0 +1,79 @@
+"""What one call of the pipeline gathers: its images on their way, and its report."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+
+from recommender import metrics
+from recommender.errors import ImageError
+from worker.embedding import Embedded, ImageStage, Looked, Outcome
+from worker.plan import ImageKey, Plan
+from worker.report import Failure, Report, covered_s
+
+_LOOK_S = 1.0
+
+
+class Batch:
+    """What one call of `apply` gathers, over all its slices and rounds. Its callers take turns by it."""
+
+    def __init__(
+        self, images: ImageStage, may_go_on: Callable[[], bool], progress: Callable[[], None]
+    ) -> None:
+        self._images = images
+        self._may_go_on = may_go_on
+        self._progress = progress
+        self._begun = False
+        self._looking: dict[ImageKey, Future[Looked]] = {}
+        self.report = Report()
+        self.outcomes: dict[ImageKey, Outcome] = {}
+        self._embedding: list[tuple[float, float]] = []
+
+    def goes_on(self) -> bool:
+        """Whether another slice may be begun; the first one always may."""
+        if self.report.rest or (self._begun and not self._may_go_on()):
+            return False
+        self._begun = True
+        return True
+
+    def look(self, key: ImageKey) -> None:
+        """Send an image on its way; each once, however many products share it."""
+        if key not in self._looking:
+            self._looking[key] = self._images.embed(key, self, self._progress)
+
+    def outcome(self, key: ImageKey) -> Outcome:
+        """What became of an image; blocks until it is known."""
+        if key not in self.outcomes:
+            future = self._looking[key]
+            while not future.done():
+                wait((future,), _LOOK_S)
+                self._images.check_alive()
+            looked = future.result()
+            self.outcomes[key] = looked.outcome
+            self.report.took_s["fetch"] += looked.fetch_s
+            self.report.took_s["decode"] += looked.decode_s
+            if looked.embedding:
+                self._embedding.append(looked.embedding)
+        return self.outcomes[key]
+
+    def settle(self, plan: Plan) -> None:
+        """Report a group that needs nothing more."""
+        self.report.applied += plan.applied
+        self.report.stale += plan.stale
+        self.report.unchanged += plan.repeated
+        for key in plan.images:
+            outcome = self.outcomes[key]
+            if isinstance(outcome, ImageError):
+                self.report.failed.append(Failure(plan.names_images, outcome, key.uri))
+
+    def count(self) -> None:
+        """Tell the metrics."""
+        report = self.report
+        if self._embedding:
+            report.took_s["embed"] = covered_s(self._embedding)
+        report.images = len(self.outcomes)
+        report.embedded = sum(isinstance(outcome, Embedded) for outcome in self.outcomes.values())
+        for outcome in ("applied", "stale", "unchanged", "retry"):
+            metrics.EVENTS.labels(outcome).inc(len(getattr(report, outcome)))
+        for stage, took in report.took_s.items():
+            metrics.STAGE_SECONDS.labels(stage).observe(took)
+        metrics.IMAGES_EMBEDDED.inc(report.embedded)
+        metrics.IMAGES_FAILED.inc(sum(isinstance(found, ImageError) for found in self.outcomes.values()))
