@@ -5,6 +5,7 @@ import sys
 import typer
 
 from recommender.errors import LookalikeError
+from worker.cli.bench import bench
 from worker.cli.catalog import refresh, reindex
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
@@ -20,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, up, publish, similar, refresh, reindex, schema, doctor):
+for command in (demo, up, publish, similar, refresh, reindex, schema, doctor, bench):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")
 
