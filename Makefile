@@ -49,11 +49,21 @@ check: $(VENV)/.ready  ## Lint, check formats, types and import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+$(VENV)/.bench: $(VENV)/.ready requirements-bench.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
 .PHONY: bench
-bench: $(VENV)/.ready  ## Measure the pipeline against the bare encoder, in one run
-	$(BIN)/python -m tests.benchmarks.throughput
+bench: $(VENV)/.bench  ## Measure against the machine's limit and rivals: two encoders, one size (BENCH=--help)
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+.PHONY: bench-full
+bench-full: $(VENV)/.bench  ## The same with three encoders, two sizes and the growth curve
+	$(BIN)/python -m tests.benchmarks --full $(BENCH)
 
 .PHONY: lock
 lock: $(BIN)/uv  ## Resolve requirements.lock again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 		--python-version 3.11 --group dev --extra demo pyproject.toml --output-file requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --group bench --constraint requirements.lock --output-file requirements-bench.lock

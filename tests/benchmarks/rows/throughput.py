@@ -1,0 +1,104 @@
+"""One encoder: F, D, the limit, ours through Celery and Redis, and every rival; interleaved, in rounds."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from tests.benchmarks.result import Result
+from tests.benchmarks.rows.tuning import Tuned, tune_decode, tune_forward, tune_rivals
+from tests.benchmarks.scene import Scene
+from tests.benchmarks.stack import MESSAGE, Ours, running_ours
+
+
+def run(scene: Scene, name: str) -> Result:
+    """The row `throughput-NAME`, or `cuda-NAME`."""
+    result = scene.result(f"{'throughput' if scene.device == 'cpu' else scene.device}-{name}")
+    model = scene.model(name)
+    result.facts["weights"] = "published" if model.real else "random, of a fixed seed, the same for all"
+    with ExitStack() as stack:
+        forwards = tune_forward(scene, model, result, stack)
+        decode = stack.enter_context(scene.contender("decode", encoder=name))
+        loops = {px: tune_decode(decode, px, result) for px in scene.sides}
+        settings = ours_settings(result, forwards)
+        options = model.as_options(**settings, device=scene.device)
+        ours = stack.enter_context(running_ours(options, scene.store.endpoint_url, scene.data_dir()))
+        note_runtime(result, ours)
+        rivals = tune_rivals(scene, options, result, stack)
+        keys = {px: itertools.cycle(scene.pictures.keys[px]) for px in scene.sides}
+        expected = {px: _warm_up(ours, keys[px], px) for px in scene.sides}
+        for number in range(scene.rounds):
+            scene.say(f"{name}: round {number + 1} of {scene.rounds}")
+            _forwards(scene, result, forwards)
+            for px in scene.sides:
+                loop = loops[px]
+                rate = decode.ask(**loop.request, seconds=scene.seconds)
+                result.figure("D", loop.what, px=px).values.append(rate)
+                _ours(result, ours, keys[px], px, 2 * scene.seconds * expected[px])
+                for rival in rivals:
+                    _rival(scene, result, rival, px)
+        result.facts["worker's memory, MiB"] = round(ours.rss_mib())
+    _fastest(result)
+    return result
+
+
+def _forwards(scene: Scene, result: Result, forwards: list[Tuned]) -> None:
+    for tuned in forwards:
+        rate = tuned.contender.ask(**tuned.request, seconds=scene.seconds)
+        result.figure(f"F {tuned.name}", tuned.what).values.append(rate)
+
+
+def _fastest(result: Result) -> None:
+    """F is the runtime with the best median over the rounds, ours or not."""
+    known = [figure for figure in result.figures if figure.name.startswith("F ")]
+    fastest = max(known, key=lambda figure: figure.median)
+    result.figure("F", fastest.what).values += fastest.values
+
+
+def _ours(result: Result, ours: Ours, keys: Iterator[str], px: int, products: float) -> None:
+    figure = result.figure("ours", "events in Redis to searchable", px=px)
+    label = f"{px}-{len(figure.values)}"
+    count = whole_messages(products)
+    run = ours.run(ours.upserts(keys, count, label))
+    found = ours.searchable(label)
+    if found != count or run.embedded != count:
+        raise RuntimeError(f"{count} products were published, {found} are searchable")
+    figure.values.append(count / run.seconds)
+    shares = result.facts.setdefault("stages, s of threads", {})
+    took_s = run.stages_s | {"wall": run.seconds}
+    shares[str(px)] = {stage: round(took, 2) for stage, took in took_s.items()}
+
+
+def _rival(scene: Scene, result: Result, rival: Tuned, px: int) -> None:
+    count = max(128, int(2 * rival.rate * scene.seconds))
+    rate = rival.contender.ask(**rival.request, px=px, count=count)
+    result.figure(rival.name, rival.what, px=px).values.append(rate)
+
+
+def _warm_up(ours: Ours, keys: Iterator[str], px: int) -> float:
+    """Roughly how many images/s to expect."""
+    ours.run(ours.upserts(keys, MESSAGE, f"warm-{px}"))
+    return MESSAGE / ours.run(ours.upserts(keys, MESSAGE, f"warm-again-{px}")).seconds
+
+
+def whole_messages(products: float) -> int:
+    """At least two full messages, 16 at most."""
+    return MESSAGE * min(16, max(2, round(products / MESSAGE)))
+
+
+def ours_settings(result: Result, forwards: list[Tuned]) -> dict[str, Any]:
+    """What the worker is told besides the defaults: the batch size at which our runtime was fastest."""
+    ours = next(tuned for tuned in forwards if tuned.name == "ours")
+    settings = {"max_batch_size": ours.request["batch"]}
+    result.facts["ours is told"] = settings
+    return settings
+
+
+def note_runtime(result: Result, ours: Ours) -> None:
+    """Which runtime the worker took, in its own words."""
+    for line in ours.said("encoder_loaded"):
+        result.facts["encoder as loaded"] = {
+            key: value
+            for key, value in line.items()
+            if key in {"encoder", "runtime", "precision", "device", "rates"}
+        }

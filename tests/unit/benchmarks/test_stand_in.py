@@ -1,0 +1,48 @@
+"""The object store of the benchmark, asked by our own source of images."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.settings import ImageSettings, S3Settings
+from recommender.errors import ImageNotFound
+from recommender.images.source import ImageSource
+
+
+@pytest.fixture
+def source(tmp_path: Path, free_port: int) -> Iterator[ImageSource]:
+    (tmp_path / "root" / "bucket").mkdir(parents=True)
+    (tmp_path / "root" / "bucket" / "a b.jpg").write_bytes(b"x" * 100_000)
+    (tmp_path / "secret.jpg").write_bytes(b"no")
+    command = [sys.executable, "-m", "tests.benchmarks.stand_in", str(tmp_path / "root"), str(free_port)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[3])  # noqa: S603
+    endpoint = f"http://127.0.0.1:{free_port}"
+    for _ in range(100):
+        try:
+            httpx.get(endpoint)
+            break
+        except httpx.TransportError:
+            time.sleep(0.05)
+    source = ImageSource(S3Settings(endpoint_url=endpoint, buckets=("bucket",)), ImageSettings())
+    yield source
+    source.close()
+    process.kill()
+    process.wait()
+
+
+def test_an_object_is_fetched_once(source: ImageSource) -> None:
+    found = source.fetch("s3://bucket/a b.jpg")
+    assert found is not None
+    assert found.data == b"x" * 100_000
+    assert source.fetch("s3://bucket/a b.jpg", etag=found.etag) is None
+
+
+@pytest.mark.parametrize("key", ["gone.jpg", "../../secret.jpg"])
+def test_what_is_not_there_is_not_found(source: ImageSource, key: str) -> None:
+    with pytest.raises(ImageNotFound):
+        source.fetch(f"s3://bucket/{key}")
