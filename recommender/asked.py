@@ -10,7 +10,7 @@ from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.preprocess import input_of
 from recommender.errors import ProductNotFound, ProductNotSearchable
 from recommender.images.source import ImageSource
-from recommender.index.protocol import Hit, StoredProduct, Vectors
+from recommender.index.protocol import Hit, IndexedImage, StoredProduct, Vectors
 from recommender.question import Question, Weighted
 
 Known = Mapping[str, StoredProduct]
@@ -72,8 +72,9 @@ class Asker:
 
     def _images(self, question: Question, known: Known) -> Iterator[tuple[Row, Vectors]]:
         for liked in question.liked:
-            places = _places(known[liked.id])
-            for number, vector in enumerate(_vectors(known[liked.id])):
+            stored = known[liked.id]
+            places = _places(stored.images, stored.state.product)
+            for number, vector in enumerate(_vectors(stored)):
                 yield Row(liked.id, places.get(number), liked.weight), vector
         if question.image is not None:
             yield Row(), self._embed(question.image, name="the uploaded image")
@@ -117,24 +118,22 @@ def weighted_rows(named: Sequence[Weighted], known: Known) -> Vectors:
 def match_of(hit: Hit, asked: Asked, read: StoredProduct) -> Match:
     """Which image of a hit is like which image that was asked about.
 
-    `read` is the hit's product; with its vectors, unless only one of its images has a row.
+    `read` is the hit's product with its vectors; without any, where only one image has a row, or where it was
+    deleted since: then its first image is named.
     """
     row = asked.rows[hit.asked_row]
-    places = _places(read)
-    likest = 0
-    if len(places) > 1:
-        likest = int(np.argmax(_vectors(read) @ asked.vectors[hit.asked_row]))
+    places = _places(read.images, hit.stored.state.product)
+    likest = min(places, default=0)
+    if len(places) > 1 and read.vectors is not None and len(read.vectors):
+        likest = int(np.argmax(read.vectors @ asked.vectors[hit.asked_row]))
     return Match(row.asked, row.asked_image, places.get(likest, 0))
 
 
-def _places(stored: StoredProduct) -> dict[int, int]:
+def _places(images: Sequence[IndexedImage], product: Product | None) -> dict[int, int]:
     """Where the image of each row stands in the product's document, from 0."""
-    document = stored.state.product.images if stored.state.product else ()
-    uris = [image.uri for image in document]
+    uris = [image.uri for image in product.images] if product else []
     return {
-        image.row: uris.index(image.uri)
-        for image in stored.images
-        if image.row is not None and image.uri in uris
+        image.row: uris.index(image.uri) for image in images if image.row is not None and image.uri in uris
     }
 
 

@@ -123,7 +123,7 @@ def check_filter(where: Filter, declared: Sequence[str]) -> None:
 
 
 def _weighted(named: Sequence[str | Weighted]) -> tuple[Weighted, ...]:
-    return tuple(one if isinstance(one, Weighted) else Weighted(one) for one in named)
+    return tuple(dict.fromkeys(one if isinstance(one, Weighted) else Weighted(one) for one in named))
 
 
 def _check_page(limit: int, offset: int) -> None:
@@ -147,7 +147,7 @@ def _check_asked(question: Question) -> None:
         if len(named) > MAX_PRODUCTS:
             raise InvalidQuery(name, f"must name at most {MAX_PRODUCTS} products")
         if len({one.id for one in named}) < len(named):
-            raise InvalidQuery(name, "must name a product once")
+            raise InvalidQuery(name, "must give a product one weight")
         if not all(0 < one.weight <= 1 for one in named):
             raise InvalidQuery(name, "a weight must be greater than 0, and at most 1")
     if question.text is not None and not question.text.strip():

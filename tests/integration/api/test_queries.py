@@ -208,7 +208,7 @@ def test_an_image_by_its_address(api: httpx.Client, catalog: Shop) -> None:
         ({"positive": ["round-red-0"], "filter": {"attributes": {"weight": 2}}}, 400, "attr.weight"),
         ({"positive": ["nope"]}, 404, None),
         ({"positive": [{"id": "round-red-0", "weight": 0}]}, 400, "positive.0.weight"),
-        ({"positive": ["round-red-0", "round-red-0"]}, 400, "positive"),
+        ({"positive": ["round-red-0", {"id": "round-red-0", "weight": 0.5}]}, 400, "positive"),
         (
             {"positive": ["round-red-0"], "filter": {"attributes": {"sizes": {"least": 2}}}},
             400,

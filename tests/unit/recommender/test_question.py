@@ -68,6 +68,7 @@ def test_products_are_named_once() -> None:
     question = Question(positive=("a", Weighted("b", 0.5)), negative=("b", "c"))
     assert question.liked == (Weighted("a"), Weighted("b", 0.5))
     assert question.ids == ["a", "b", "c"]
+    assert Question(positive=("a", "a", Weighted("a"))).liked == (Weighted("a"),)
 
 
 @pytest.mark.parametrize(
