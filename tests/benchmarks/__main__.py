@@ -21,7 +21,6 @@ from tests.benchmarks.rows import (
     exactness,
     growth,
     precision,
-    queue,
     repeats,
     throughput,
 )
@@ -32,7 +31,6 @@ ENCODERS = ("compact", "resnet50", "clip-vit-b-32")
 ROWS: dict[str, Row] = {
     **{f"throughput-{name}": partial(throughput.run, name=name) for name in ENCODERS},
     "decoding": decoding.run,
-    "queue": queue.run,
     "batcher-compact": partial(batching.run, name="compact"),
     "repeats-compact": partial(repeats.run, name="compact"),
     **{f"precision-{name}": partial(precision.run, name=name) for name in ENCODERS},
@@ -43,7 +41,7 @@ ROWS: dict[str, Row] = {
 }
 SHORT = (
     *(f"throughput-{name}" for name in ENCODERS[:2]),
-    *("decoding", "queue", "batcher-compact", "repeats-compact"),
+    *("decoding", "batcher-compact", "repeats-compact"),
 )
 
 

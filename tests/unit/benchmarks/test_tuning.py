@@ -1,0 +1,16 @@
+from tests.benchmarks.rows.tuning import climb, largest_worth
+
+
+def test_sizes_beyond_a_clearly_slower_one_are_not_tried() -> None:
+    rates, asked = {8: 100.0, 16: 98.0, 32: 80.0, 64: 200.0}, []
+
+    def rate_of(size: int) -> float:
+        asked.append(size)
+        return rates[size]
+
+    assert climb(rates, rate_of) == 8
+    assert asked == [8, 16, 32]
+
+
+def test_a_worker_is_told_the_largest_batch_that_costs_nothing() -> None:
+    assert largest_worth({(8, 2): 100.0, (16, 2): 98.0, (32, 2): 96.0}) == 16
