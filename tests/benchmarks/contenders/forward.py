@@ -45,13 +45,15 @@ class _Loop:
         self._call_s: dict[int, float] = {}
 
     def rate(self, batch: int, seconds: float) -> float:
-        """Images/s over about `seconds`, one call at least; the first time, two calls before the clock."""
+        """Images/s over about `seconds`, one call at least; the first call of a batch size is not counted."""
         if batch not in self._inputs:
             torch.manual_seed(0)
             shape = (batch, 3, self._side_px, self._side_px)
             self._inputs[batch] = self._forward.place(torch.randint(0, 256, shape, dtype=torch.uint8))
             self._calls(batch, 1)
-            self._call_s[batch] = self._calls(batch, 1)
+            self._call_s[batch] = self._calls(batch, 1) / self._forward.callers
+            if self._call_s[batch] > seconds:
+                return batch / self._call_s[batch]
         count = max(1, round(seconds / self._call_s[batch] / self._forward.callers))
         took = self._calls(batch, count)
         count *= self._forward.callers

@@ -12,8 +12,8 @@ from tests.benchmarks.result import Result
 from tests.benchmarks.scene import Scene
 
 TRY_S = 0.6
-WORSE = 0.95
-"""Of the best rate; once a larger batch is as slow as this, none larger is tried."""
+GAIN = 1.02
+"""Over the best so far; once a larger batch gains less, none larger is tried."""
 FORWARDS = {
     "cpu": ("eager", "channels_last", "compile", "onnxruntime", "openvino", "ours"),
     "cuda": ("eager", "channels_last", "compile", "ours"),
@@ -86,11 +86,12 @@ def _forward_rates(
 
 
 def climb(values: Iterable[int], rate_of: Callable[[int], float]) -> int:
-    """The best of these, the smallest first; those beyond one that is clearly worse are not tried."""
+    """The best of these, the smallest first; those beyond one that gains nothing are not tried."""
     rates: dict[int, float] = {}
     for value in values:
+        enough = GAIN * max(rates.values(), default=0.0)
         rates[value] = rate_of(value)
-        if rates[value] < WORSE * max(rates.values()):
+        if rates[value] < enough:
             break
     return max(rates, key=lambda value: rates[value])
 
@@ -115,7 +116,7 @@ def tune_decode(contender: Contender, px: int, result: Result) -> Tuned:
             tried = best | {part: value}
             what = _said(px, tried)
             if what not in rates:
-                rates[what] = tried_once(result, what, contender, **tried, px=px, seconds=TRY_S)
+                rates[what] = tried_once(result, what, contender, **tried, px=px, seconds=TRY_S / 2)
         best[part] = max(
             values,
             key=lambda value: rates[_said(px, best | {part: value})],

@@ -1,14 +1,14 @@
 from tests.benchmarks.rows.tuning import climb, largest_worth
 
 
-def test_sizes_beyond_a_clearly_slower_one_are_not_tried() -> None:
-    rates, asked = {8: 100.0, 16: 98.0, 32: 80.0, 64: 200.0}, []
+def test_sizes_beyond_one_that_gains_nothing_are_not_tried() -> None:
+    rates, asked = {8: 100.0, 16: 110.0, 32: 111.0, 64: 200.0}, []
 
     def rate_of(size: int) -> float:
         asked.append(size)
         return rates[size]
 
-    assert climb(rates, rate_of) == 8
+    assert climb(rates, rate_of) == 32
     assert asked == [8, 16, 32]
 
 
