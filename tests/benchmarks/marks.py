@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.benchmarks.result import Result, ratio, short
+from tests.benchmarks.rows.repeats import SHARED
 from tests.benchmarks.tables import encoder_of, of, share_at, table
 
 RUNTIMES = ("F onnxruntime", "F openvino", "F compile")
@@ -105,6 +106,9 @@ def _repeats(results: dict[str, Result]) -> Iterator[Mark]:
         once, ten, where = result.need("once"), result.need("ten times"), encoder_of(result)
         yield Mark("patches, products/s", where, result.need("patches").median, 1500)
         yield Mark("an event ten times / once", where, ratio(ten.values, once.values), 1.1, "<=")
+        for name in ("shared, fetched", "shared, embedded"):
+            images = result.need(name)
+            yield Mark(images.what, where, max(images.values), SHARED, "<=", 0)
 
 
 def _shares(results: dict[str, Result]) -> Iterator[Mark]:

@@ -1,5 +1,6 @@
 """Each stage alone, for a few seconds: images/s."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from worker.plan import ImageKey
 
 T = TypeVar("T")
 R = TypeVar("R")
+TURN = 4
+"""Items a thread, at least, that are begun together."""
 
 
 def fetching(
@@ -87,10 +90,14 @@ def embedding(encoder: Encoder, pixels: Sequence[Tensor], batch: int, seconds: f
 
 
 def _rate(one: Callable[[T], R], items: Sequence[T], threads: int, seconds: float) -> tuple[float, list[R]]:
-    """Items/s, all of them again until the time is over; and what the first time gave."""
+    """Items/s, all of them again until the time is over; and what the first time gave.
+
+    Few items come several times in a turn, so that all threads have some of them in hand.
+    """
+    turn = list(items) * math.ceil(TURN * threads / len(items))
     with ThreadPoolExecutor(threads) as pool:
         first = list(pool.map(one, items))
         count, started = 0, time.perf_counter()
         while (took := time.perf_counter() - started) < seconds:
-            count += sum(1 for _ in pool.map(one, items))
+            count += sum(1 for _ in pool.map(one, turn))
     return count / took, first

@@ -102,6 +102,7 @@ def _torch(options: dict[str, Any]) -> Forward:
     on_cuda = options["device"] == "cuda"
     if on_cuda:
         graph = graph.to("cuda")
+        torch.backends.cudnn.benchmark = True
         graph.tower.to(torch.bfloat16)  # the weights too: autocast would cast them in every call
     if options["kind"] != "eager":
         graph = graph.to(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ from tests.benchmarks.store import Store
 PATCHED = 32 * MESSAGE
 """Products, each patched once a round; they share an image, since there would be a long wait for so many."""
 TIMES = 10
+SHARED = 32
 
 
 def run(scene: Scene, name: str) -> Result:
@@ -34,7 +35,7 @@ def run(scene: Scene, name: str) -> Result:
             figure.values.append(again)
             _unchanged(ours, known, scene.store, result)
             _patches(ours, patched, scene.store, result)
-            _shared(ours, keys, number, result)
+            _shared(ours, keys, number, scene.store, result)
     return result
 
 
@@ -74,8 +75,11 @@ def _patches(ours: Ours, products: list[Documents], store: Store, result: Result
     figure.values.append(run.applied / run.seconds)
 
 
-def _shared(ours: Ours, keys: Iterator[str], number: int, result: Result) -> None:
-    few = itertools.cycle(list(itertools.islice(keys, 32)))
+def _shared(ours: Ours, keys: Iterator[str], number: int, store: Store, result: Result) -> None:
+    few = itertools.cycle(list(itertools.islice(keys, SHARED)))
+    before = store.answered()
     run = ours.run(ours.upserts(few, MESSAGE, f"shared-{number}"))
-    figure = result.figure("shared", f"images embedded for {MESSAGE} products that share 32", unit="images")
-    figure.values.append(run.embedded)
+    fetched = (store.answered() - before)["200"]
+    for name, count in (("fetched", fetched), ("embedded", run.embedded)):
+        what = f"images {name} for {MESSAGE} products that share {SHARED}"
+        result.figure(f"shared, {name}", what, unit="images").values.append(count)
