@@ -15,7 +15,7 @@ from tests.benchmarks.rows.tuning import Tuned, tune_decode, tune_forward
 from tests.benchmarks.scene import Scene
 from tests.benchmarks.stack import MESSAGE, Ours, running_ours
 
-EMPTY = 32
+EMPTY = 128
 """Full messages that the worker with an empty body is given in a round."""
 WRITTEN = 4 * MESSAGE
 """New products that are written to the index alone in a round."""

@@ -14,6 +14,7 @@ from tests.benchmarks.scene import Scene
 TRY_S = 0.6
 GAIN = 1.02
 """Over the best so far; once a larger batch gains less, none larger is tried."""
+NOISE = 0.95
 FORWARDS = {
     "cpu": ("eager", "channels_last", "compile", "onnxruntime", "openvino", "ours"),
     "cuda": ("eager", "channels_last", "compile", "ours"),
@@ -79,17 +80,19 @@ def _forward_rates(
         return rate
 
     compiled = kind == "compile"
-    best = climb((COMPILED if compiled else BATCHES)[scene.device], lambda batch: tried(batch, cores()))
+    sizes = (COMPILED if compiled else BATCHES)[scene.device]
+    # Ours at every size, for what the worker is told.
+    best = climb(sizes, lambda batch: tried(batch, cores()), gain=0 if kind == "ours" else GAIN)
     if scene.device == "cpu" and cores() > 1 and not compiled:
         tried(best, 1)
     return rates
 
 
-def climb(values: Iterable[int], rate_of: Callable[[int], float]) -> int:
+def climb(values: Iterable[int], rate_of: Callable[[int], float], gain: float = GAIN) -> int:
     """The best of these, the smallest first; those beyond one that gains nothing are not tried."""
     rates: dict[int, float] = {}
     for value in values:
-        enough = GAIN * max(rates.values(), default=0.0)
+        enough = gain * max(rates.values(), default=0.0)
         rates[value] = rate_of(value)
         if rates[value] < enough:
             break
@@ -98,7 +101,7 @@ def climb(values: Iterable[int], rate_of: Callable[[int], float]) -> int:
 
 def largest_worth(rates: dict[tuple[int, int], float]) -> int:
     """What a worker is told: the largest batch whose rate differs from the best by noise alone."""
-    return max(batch for (batch, _), rate in rates.items() if rate > 0.97 * max(rates.values()))
+    return max(batch for (batch, _), rate in rates.items() if rate > NOISE * max(rates.values()))
 
 
 def tune_decode(contender: Contender, px: int, result: Result) -> Tuned:
