@@ -38,7 +38,7 @@ def _naive(scene: Scene, options: dict[str, Any], result: Result, stack: ExitSta
         with scene.contender("naive", **options, workers=threads) as contender:
             for px in scene.sides:
                 what = f"naive, {px} px: {threads} threads"
-                rates[px][threads] = tried_once(result, what, contender, px=px, count=96)
+                rates[px][threads] = tried_once(result, what, contender, px=px, count=64)
     best = {px: max(found, key=lambda threads: found[threads]) for px, found in rates.items()}
     opened = {
         threads: stack.enter_context(scene.contender("naive", **options, workers=threads))
