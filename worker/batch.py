@@ -20,7 +20,7 @@ class Batch:
     ) -> None:
         self._images = images
         self._may_go_on = may_go_on
-        self._progress = progress
+        self.progress = progress
         self._begun = False
         self._looking: dict[ImageKey, Future[Looked]] = {}
         self.report = Report()
@@ -37,7 +37,7 @@ class Batch:
     def look(self, key: ImageKey) -> None:
         """Send an image on its way; each once, however many products share it."""
         if key not in self._looking:
-            self._looking[key] = self._images.embed(key, self, self._progress)
+            self._looking[key] = self._images.embed(key, self, self.progress)
 
     def outcome(self, key: ImageKey) -> Outcome:
         """What became of an image; blocks until it is known."""

@@ -87,6 +87,7 @@ class Pipeline:
         waiting = self._pass(group_by_product(events), batch)
         while waiting:
             self._turns.wait(waiting, WAIT_S)
+            batch.progress()  # whoever has the product is watched, too
             waiting = self._pass(waiting, batch)
         batch.count()
         return batch.report
@@ -102,6 +103,8 @@ class Pipeline:
                     continue
                 mine, taken = self._turns.take(cut)
                 others += taken
+                if not mine:
+                    continue
                 ahead.append((mine, []))
                 ahead[-1][1].extend(self._begin(mine, batch))
                 if len(ahead) > AHEAD:

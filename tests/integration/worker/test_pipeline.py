@@ -12,7 +12,13 @@ import pytest
 
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.compact.model import DIMENSION
-from recommender.errors import EncoderLost, ImageNotFound, ImageStoreUnavailable, TransientError
+from recommender.errors import (
+    EncoderLost,
+    ImageNotFound,
+    ImageStoreUnavailable,
+    IndexUnavailable,
+    TransientError,
+)
 from recommender.events import parse_product_event
 from recommender.images.source import ImageSource
 from recommender.resources import open_resources
@@ -309,6 +315,40 @@ def test_an_encoder_that_is_lost_is_noticed_while_it_is_waited_for(pipeline: Pip
     stage.lost = TransientError("away")
     with pytest.raises(TransientError, match="away"):  # the turn of the product was given back
         pipeline.apply([upsert("a", "s3://bucket/a.jpg")], images=stage)
+
+
+def test_whoever_waits_for_a_product_asks_the_index_nothing(
+    make_settings: Any, resources: Any, upsert: Any, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.pipeline.WAIT_S", 0.01)
+    event, stage, breakers = upsert("a", "s3://bucket/a.jpg"), Stage(), Breakers()
+    reads: list[None] = []
+    read = resources.index.read
+    monkeypatch.setattr(resources.index, "read", lambda *a, **k: reads.append(None) or read(*a, **k))
+    looks: list[None] = []
+    signs: list[None] = []
+    with (
+        Pipeline(resources.index, resources.batcher, resources.source, make_settings(), breakers) as pipeline,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        first = threads.submit(pipeline.apply, [event], images=stage)
+        wait_for("the first has it in hand", lambda: stage.begun)
+        for _ in range(FAILURES_IN_A_ROW - 1):
+            breakers.index.failed(IndexUnavailable("away"))
+        second = threads.submit(
+            pipeline.apply,
+            [event],
+            images=stage,
+            may_go_on=lambda: looks.append(None) or True,
+            progress=lambda: signs.append(None),
+        )
+        wait_for("the second has looked again", lambda: len(looks) > 2)
+        assert len(reads) == 1
+        assert signs  # the watchdog is to look at the first
+        breakers.index.failed(IndexUnavailable("away"))
+        assert not breakers.index.lets_through
+        stage.answer(event)
+        assert len(first.result(20).applied) == len(second.result(20).unchanged) == 1
 
 
 class Gated:
