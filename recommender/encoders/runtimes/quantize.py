@@ -16,7 +16,7 @@ from torch import Tensor
 from config.settings import PREFIX, ConfigurationError
 from recommender.encoders.preprocess import input_of
 from recommender.encoders.protocol import Preprocessing
-from recommender.encoders.runtimes.export import INPUT, written
+from recommender.encoders.runtimes.export import INPUT, PARTIAL, written
 from recommender.errors import ImageError
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif"})
@@ -64,7 +64,7 @@ def quantize_graph(exported: Path, calibration: Calibration, path: Path) -> Path
     """
 
     def write(target: Path) -> None:
-        with TemporaryDirectory(dir=path.parent) as folder:
+        with TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as folder:
             prepared = Path(folder) / "prepared.onnx"
             # Its symbolic shapes are for transformers of text; ONNX's own inference follows.
             quant_pre_process(exported, prepared, skip_symbolic_shape=True)
