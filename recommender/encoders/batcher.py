@@ -218,12 +218,13 @@ class DynamicBatcher:
             while not self._closing and self._death is None:
                 if not self._may_take():
                     self._work.wait()
-                elif batch := self._backlog.take(self._max_batch_size):
-                    lane.batch = batch
-                    self._room.notify_all()
+                    continue
+                lane.batch = self._backlog.take(self._max_batch_size)
+                self._room.notify_all()  # also where all that it took had been given up
+                if lane.batch:
                     if self._may_take():
                         self._work.notify()
-                    return batch
+                    return lane.batch
             return []
 
     def _answer(self, batch: list[Item], lane: _Lane) -> None:
