@@ -14,7 +14,7 @@ import redis
 from recommender.encoders.load import load_encoder
 from recommender.encoders.preprocess import to_input
 from recommender.errors import ImageLethal, ImageNotFound, ProcessLost
-from recommender.images.decode import decode
+from tests.whole_image import decode
 from worker.breaker import Breakers
 from worker.deliveries import KEY, UNACKED, Deliveries, is_lent
 from worker.embedding import NotModified
