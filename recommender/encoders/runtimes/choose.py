@@ -129,14 +129,20 @@ def _recall(memory: Path) -> str | None:
         name: str | None = json.loads(memory.read_text())["runtime"]
     except FileNotFoundError:
         return None
+    except (OSError, ValueError, TypeError, KeyError) as error:  # garbled, or of another shape
+        log.warning("runtime_not_recalled", extra={"file": str(memory), "error": repr(error)})
+        return None
     return name
 
 
 def _remember(memory: Path, name: str, rates: dict[str, float]) -> None:
-    memory.unlink(missing_ok=True)
     found = json.dumps({"runtime": name, "images_per_s": rates})
 
     def write(path: Path) -> None:
         path.write_text(found)
 
-    written(memory, write)
+    try:
+        memory.unlink(missing_ok=True)
+        written(memory, write)
+    except OSError as error:  # the next start measures again
+        log.warning("runtime_not_remembered", extra={"file": str(memory), "error": str(error)})
