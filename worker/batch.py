@@ -1,6 +1,6 @@
 """What one call of the pipeline gathers: its images on their way, and its report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 
 from recommender import metrics
@@ -47,18 +47,26 @@ class Batch:
             if key not in self._looking:
                 self._looking[key] = self._images.embed(key, self, self.progress)
 
-    def outcome(self, key: ImageKey) -> Outcome | None:
-        """What became of an image; None if it was given up. Blocks until it is known."""
-        if key not in self.outcomes:
-            future = self._looking[key]
-            while not future.done():
-                wait((future,), _LOOK_S)
+    def wait(self, images: Iterable[ImageKey]) -> None:
+        """Block until it is known what became of these images, or they were given up.
+
+        All at once: a thread that woke up for each would take the interpreter's lock from those at work.
+        """
+        waiting = {self._looking[key] for key in images if key not in self.outcomes}
+        while waiting:
+            wait(waiting, _LOOK_S)
+            waiting = {future for future in waiting if not future.done()}  # `wait` overlooks cancelled ones
+            if waiting:
                 self._images.check_alive()
                 if self._must_end():
                     self._give_up()
-            if future.cancelled():
+
+    def outcome(self, key: ImageKey) -> Outcome | None:
+        """What became of an image that was waited for; None if it was given up."""
+        if key not in self.outcomes:
+            if self._looking[key].cancelled():
                 return None
-            looked = future.result()
+            looked = self._looking[key].result()
             self.outcomes[key] = looked.outcome
             self.report.took_s["fetch"] += looked.fetch_s
             self.report.took_s["decode"] += looked.decode_s

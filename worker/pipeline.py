@@ -148,6 +148,7 @@ class Pipeline:
     def _settle(self, plans: list[Plan], batch: Batch) -> list[Group]:
         """Take each plan as far as it goes; return the groups that lost their race."""
         ready: list[Plan] = []
+        batch.wait(key for plan in plans for key in plan.images)
         for plan in plans:
             outcomes = [batch.outcome(key) for key in plan.images]
             unavailable = next((found for found in outcomes if isinstance(found, TransientError)), None)

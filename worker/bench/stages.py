@@ -10,8 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from recommender.encoders.batcher import IN_FLIGHT
-from recommender.encoders.protocol import Encoder
+from recommender.encoders.protocol import CALLERS, Encoder
 from recommender.errors import ImageError, TransientError
 from recommender.images.fetched import Fetched
 from recommender.images.source import ImageSource
@@ -82,10 +81,10 @@ def embedding(encoder: Encoder, pixels: Sequence[Tensor], batch: int, seconds: f
             calls += 1
         return calls
 
-    with ThreadPoolExecutor(IN_FLIGHT) as threads:
-        calls = sum(threads.map(embed, range(IN_FLIGHT)))
+    with ThreadPoolExecutor(CALLERS) as threads:
+        calls = sum(threads.map(embed, range(CALLERS)))
         rate = calls * batch / (time.perf_counter() - started)
-    how = f"{encoder.fingerprint} on {encoder.device}, batches of {batch}, {IN_FLIGHT} in flight"
+    how = f"{encoder.fingerprint} on {encoder.device}, batches of {batch}, {CALLERS} in flight"
     return Stage("device", rate, how)
 
 

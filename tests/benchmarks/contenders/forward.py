@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recommender.encoders.runtimes.runtime import CALLERS
+from recommender.encoders.protocol import CALLERS
 from tests.benchmarks.contenders.encoder import load
 from tests.benchmarks.model import Graph, spec_of
 
