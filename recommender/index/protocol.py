@@ -3,7 +3,7 @@
 One point per product. Both engines keep this contract; tests/integration/index runs it against both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalog import Filter
+from recommender.index.strategy import Strategy
 from recommender.merge import ProductState
 
 Vectors = NDArray[np.float32]
@@ -86,6 +87,10 @@ class Collection:
     """Payload fields that the schema indexes, and that have no index, or one of another kind."""
 
 
+OnSearch = Callable[[Vectors, Filter, int, float | None, list[Hit]], None]
+"""Is told of a search and its answer: the vectors, the filter, the limit, the least score, the hits."""
+
+
 class ProductIndex(Protocol):
     """Reads, compare-and-swap writes and searches of one collection. Thread-safe.
 
@@ -94,6 +99,8 @@ class ProductIndex(Protocol):
 
     fingerprint: str
     """The encoder fingerprint that the collection belongs to."""
+    on_search: OnSearch | None
+    """Called for every search from the first hit on that chose its own strategy; it must not block."""
 
     def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
         """Return what is stored under these product ids, tombstones and stubs included."""
@@ -116,10 +123,12 @@ class ProductIndex(Protocol):
         offset: int = 0,
         min_score: float | None = None,
         with_vectors: bool = False,
+        strategy: Strategy | None = None,
     ) -> list[Hit]:
         """Return the products nearest to any row of `vectors` ((Q, D)), best first.
 
-        The filter applies inside the search. Ties are broken by product id.
+        The filter applies inside the search. Ties are broken by product id. `strategy` None chooses one
+        by how much passes the filter.
         """
         ...
 
