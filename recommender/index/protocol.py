@@ -62,10 +62,21 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result; `score` is the cosine of the best pair of rows, in [-1, 1]."""
+    """One search result; `score` is the cosine of its best pair of rows, in [-1, 1].
+
+    `asked_row` is the row of the query in that pair, and `weight` what that row counts for: the best pair is
+    that of the greatest weight x cosine.
+    """
 
     stored: StoredProduct
     score: float
+    asked_row: int = 0
+    weight: float = 1.0
+
+    @property
+    def relevance(self) -> float:
+        """What hits are ordered by."""
+        return self.weight * self.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +98,18 @@ class Collection:
     """Payload fields that the schema indexes, and that have no index, or one of another kind."""
 
 
-OnSearch = Callable[[Vectors, Filter, int, float | None, list[Hit]], None]
-"""Is told of a search and its answer: the vectors, the filter, the limit, the least score, the hits."""
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search from the first hit on, as `ProductIndex.search` was asked for it."""
+
+    vectors: Vectors
+    where: Filter
+    limit: int
+    min_score: float | None = None
+    weights: Sequence[float] | None = None
+
+
+OnSearch = Callable[[Search, Sequence[Hit]], None]
 
 
 class ProductIndex(Protocol):
@@ -100,7 +121,7 @@ class ProductIndex(Protocol):
     fingerprint: str
     """The encoder fingerprint that the collection belongs to."""
     on_search: OnSearch | None
-    """Called for every search from the first hit on that chose its own strategy; it must not block."""
+    """Told of every such search that chose its own strategy, and of its hits; it must not block."""
 
     def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
         """Return what is stored under these product ids, tombstones and stubs included."""
@@ -123,12 +144,14 @@ class ProductIndex(Protocol):
         offset: int = 0,
         min_score: float | None = None,
         with_vectors: bool = False,
+        weights: Sequence[float] | None = None,
         strategy: Strategy | None = None,
     ) -> list[Hit]:
         """Return the products nearest to any row of `vectors` ((Q, D)), best first.
 
-        The filter applies inside the search. Ties are broken by product id. `strategy` None chooses one
-        by how much passes the filter.
+        The filter applies inside the search. Ties are broken by product id. `weights`, one a row, in (0, 1],
+        are what its cosines count for. `min_score` is the least relevance. `strategy` None chooses one by
+        how much passes the filter.
         """
         ...
 

@@ -4,13 +4,14 @@ import logging
 import random
 import threading
 import time
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from queue import Empty, Full, Queue
 
 from recommender import metrics
 from recommender.catalog import Filter
 from recommender.errors import LookalikeError, ShuttingDown
-from recommender.index.protocol import Hit, ProductIndex, Vectors
+from recommender.index.protocol import Hit, ProductIndex, Search
 from recommender.index.strategy import EXACT
 
 log = logging.getLogger(__name__)
@@ -28,21 +29,11 @@ _CONDITION = {
     "currency": "price",
     "in_stock": "stock",
     "attributes": "attribute",
+    "ranges": "attribute",
     "exclude_groups": "exclusion",
     "exclude_brands": "exclusion",
 }
 _OF_EVERY_QUESTION = "exclude_ids"  # a question excludes its own seeds
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """One live search: what it asked, and the scores of its first hits."""
-
-    vectors: Vectors
-    where: Filter
-    k: int
-    min_score: float | None
-    scores: tuple[float, ...]
 
 
 class RecallSampler:
@@ -60,7 +51,7 @@ class RecallSampler:
         self._index = index
         self._share = share
         self._rest = rest
-        self._waiting: Queue[Searched] = Queue(_WAITING)
+        self._waiting: Queue[tuple[Search, list[float]]] = Queue(_WAITING)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recall", daemon=True)
         self._thread.start()
@@ -72,27 +63,24 @@ class RecallSampler:
         self._closing.set()
         self._thread.join(_STOP_S)
 
-    def _searched(
-        self, vectors: Vectors, where: Filter, limit: int, min_score: float | None, hits: list[Hit]
-    ) -> None:
+    def _searched(self, search: Search, hits: Sequence[Hit]) -> None:
         if random.random() >= self._share:  # noqa: S311  # chance without secrets
             return
-        k = min(limit, MEASURED)
+        measured = replace(search, limit=min(search.limit, MEASURED))
         try:
-            scores = tuple(hit.score for hit in hits[:k])
-            self._waiting.put_nowait(Searched(vectors, where, k, min_score, scores))
+            self._waiting.put_nowait((measured, [hit.relevance for hit in hits[: measured.limit]]))
         except Full:
             metrics.RECALL_DROPPED.inc()
 
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                searched = self._waiting.get(timeout=0.5)
+                search, found = self._waiting.get(timeout=0.5)
             except Empty:
                 continue
             started = time.monotonic()
             try:
-                self._measure(searched)
+                self._measure(search, found)
             except ShuttingDown:
                 return
             except LookalikeError as error:  # the index is away: its users say so too
@@ -101,19 +89,20 @@ class RecallSampler:
                 log.exception("recall_not_measured")
             self._closing.wait(self._rest * (time.monotonic() - started))
 
-    def _measure(self, searched: Searched) -> None:
+    def _measure(self, search: Search, relevances: Sequence[float]) -> None:
         exact = self._index.search(
-            searched.vectors,
-            searched.where,
-            limit=searched.k,
-            min_score=searched.min_score,
+            search.vectors,
+            search.where,
+            limit=search.limit,
+            min_score=search.min_score,
+            weights=search.weights,
             strategy=EXACT,
         )
         if not exact:
             return
-        least = exact[-1].score - _ROUNDING
-        found = min(sum(score >= least for score in searched.scores), len(exact))
-        shape = shape_of(searched.where)
+        least = exact[-1].relevance - _ROUNDING
+        found = min(sum(relevance >= least for relevance in relevances), len(exact))
+        shape = shape_of(search.where)
         metrics.RECALL.labels(shape).observe(found / len(exact))
         log.debug("recall_measured", extra={"filter": shape, "found": found, "of": len(exact)})
 

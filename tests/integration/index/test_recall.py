@@ -4,8 +4,8 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from recommender.catalog import Filter
-from recommender.index.protocol import Hit, ProductIndex
+from recommender.catalog import Filter, Range
+from recommender.index.protocol import Hit, ProductIndex, Search
 from recommender.index.recall import RecallSampler, shape_of
 from tests.integration.index.builders import first, rows
 
@@ -39,7 +39,8 @@ def shop(index: ProductIndex) -> ProductIndex:
         (Filter(price_min=0.0, price_max=3.0), "price"),
         (Filter(in_stock=False), "stock"),
         (Filter(attributes={"colour": ("black",)}), "attribute"),
-        (Filter(exclude_groups=("g",)), "exclusion"),
+        (Filter(exclude_groups=("g",), exclude_brands=("b1",)), "exclusion"),
+        (Filter(ranges={"heel-mm": Range(10, 40)}), "attribute"),
         (Filter(category=("women",), in_stock=True, exclude_ids=("p01",)), "several"),
     ],
 )
@@ -66,7 +67,7 @@ def test_what_a_search_missed_counts_against_it(shop: ProductIndex) -> None:
     assert shop.on_search is not None
     wait_until(lambda: measured("none") == count + 1)
     missed: list[Hit] = [*hits[:4], *hits[10:16]]
-    shop.on_search(rows(1), Filter(), 10, None, missed)
+    shop.on_search(Search(rows(1), Filter(), 10), missed)
     wait_until(lambda: measured("none") == count + 2)
     sampler.close()
     assert measured("none", "sum") == pytest.approx(total + 1.0 + 0.4)
@@ -78,7 +79,7 @@ def test_an_index_that_fails_ends_neither_searches_nor_the_thread(
     sampler = RecallSampler(shop, 1.0, rest=0)
     count = measured("none")
     assert shop.on_search is not None
-    shop.on_search(rows(1)[:, :3], Filter(), 10, None, [])  # no vector of this index
+    shop.on_search(Search(rows(1)[:, :3], Filter(), 10), [])  # no vector of this index
     wait_until(lambda: "recall_not_measured" in caplog.text)
     assert shop.search(rows(1), Filter(), limit=3)
     wait_until(lambda: measured("none") == count + 1)
