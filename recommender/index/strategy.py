@@ -4,7 +4,7 @@ An engine's own choice is quick and quietly wrong. Its walk goes over points tha
 that a narrow filter takes the graph apart, and a filter that follows looks (a category, the brands but the
 seed's) leaves the walk in the wrong corner of it. Of 100,000 products of 1 to 3 images, the default walk
 found 0.68 of the true ten under an AND that 4% pass, and 0.72 under one that 20% pass by their looks; an
-exact search over what passes was right in less time than any walk that was (docs/benchmarks-recall.md).
+exact search over what passes was right in less time than any walk that was (docs/benchmarks-queries.md).
 
 So a search is exact wherever that costs less than the walk that would be right:
 

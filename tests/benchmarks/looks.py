@@ -5,7 +5,7 @@ filter comes twice: `free` picks products whatever they look like, `tied` picks 
 seeds look like nothing that passes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,15 @@ class Shape:
     @property
     def share(self) -> float:
         return float(self.passes.mean())
+
+    def recall(self, scores: NDArray[np.float32], found: Sequence[int]) -> float:
+        """How much of the true ten was found, by the scores of all products (N,); ties count as found."""
+        passing = np.sort(scores[self.passes])[::-1][:10]
+        if not len(passing):
+            return float(not found)
+        least = passing[-1] - 1e-5  # engines add a cosine up in another order
+        right = sum(bool(self.passes[number] and scores[number] >= least) for number in found)
+        return min(right, len(passing)) / len(passing)
 
 
 class Looks:
@@ -125,13 +134,16 @@ class Looks:
     def writes(self) -> Iterator[list[Write]]:
         """The whole catalog, in batches."""
         for start in range(0, self.size, _WRITTEN_AT_ONCE):
-            yield [self._write(number) for number in range(start, min(start + _WRITTEN_AT_ONCE, self.size))]
+            numbers = range(start, min(start + _WRITTEN_AT_ONCE, self.size))
+            yield [self.write_of(number, self.rows_of(number)) for number in numbers]
 
-    def _write(self, number: int) -> Write:
-        rows = self.rows_of(number)
-        images = tuple(IndexedImage(f"s3://looks/{number}-{n}.jpg", f"e{n}", n) for n in range(len(rows)))
-        event = parse_product_event("products.upsert", self.document(number))
-        return Write(str(number), None, merge(UNKNOWN, event), images, rows)
+    def write_of(self, number: int, rows: Vectors, prefix: str = "") -> Write:
+        """The first write of a product like this one, with these rows and another id."""
+        document = self.document(number) | {"id": f"{prefix}{number}"}
+        document["images"] = [f"s3://looks/{prefix}{number}-{n}.jpg" for n in range(len(rows))]
+        images = tuple(IndexedImage(uri, f"e{n}", n) for n, uri in enumerate(document["images"]))
+        state = merge(UNKNOWN, parse_product_event("products.upsert", document))
+        return Write(document["id"], None, state, images, rows)
 
     def document(self, number: int) -> dict[str, Any]:
         """As a shop would send it."""

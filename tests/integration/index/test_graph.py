@@ -59,15 +59,11 @@ def index(shard: Path) -> Iterator[PointIndex]:
 
 def recall(index: PointIndex, looks: Looks, shape: Shape, strategy: Strategy | None = None) -> float:
     """The mean recall@10 over seeds drawn from the catalog."""
-    found = 0.0
     seeds = np.random.default_rng(1).integers(0, PRODUCTS, SEEDS)
-    for seed in seeds:
-        vectors = looks.rows_of(int(seed))
-        scores = np.where(shape.passes, looks.scores(vectors), -2)
-        least = np.partition(scores, -10)[-10] - 1e-5
-        hits = index.search(vectors, shape.where, limit=10, strategy=strategy)
-        found += sum(bool(scores[int(hit.stored.id)] >= least) for hit in hits) / 10
-    return found / len(seeds)
+    found = [index.search(looks.rows_of(n), shape.where, limit=10, strategy=strategy) for n in seeds]
+    scores = [looks.scores(looks.rows_of(n)) for n in seeds]
+    ids = [[int(hit.stored.id) for hit in hits] for hits in found]
+    return sum(map(shape.recall, scores, ids)) / SEEDS
 
 
 @pytest.fixture
@@ -76,7 +72,8 @@ def narrow(looks: Looks) -> Shape:
     where = Filter(category=("looks/1", "looks/2"), attributes={"season": ("s1", "s2", "s3")})
     passes = np.array(
         [
-            document["category"][1] in where.category and document["attributes"]["season"] in {"s1", "s2", "s3"}
+            document["category"][1] in where.category
+            and document["attributes"]["season"] in {"s1", "s2", "s3"}
             for document in map(looks.document, range(PRODUCTS))
         ]
     )
@@ -106,8 +103,6 @@ def test_every_shape_of_filter_is_answered_right(index: PointIndex, looks: Looks
 
 
 def test_a_page_over_the_graph_is_the_same_each_time(index: PointIndex, looks: Looks) -> None:
-    pages = [
-        [hit.stored.id for hit in index.search(looks.rows_of(7), Filter(), limit=20)] for _ in range(3)
-    ]
+    pages = [[hit.stored.id for hit in index.search(looks.rows_of(7), Filter(), limit=20)] for _ in range(3)]
     assert pages[0] == pages[1] == pages[2]
     assert len(set(pages[0])) == 20
