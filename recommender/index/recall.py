@@ -5,8 +5,9 @@ import random
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
-from queue import Empty, Full, Queue
+from queue import Full, Queue
 
 from recommender import metrics
 from recommender.catalog import Filter
@@ -51,7 +52,7 @@ class RecallSampler:
         self._index = index
         self._share = share
         self._rest = rest
-        self._waiting: Queue[tuple[Search, list[float]]] = Queue(_WAITING)
+        self._waiting: Queue[tuple[Search, list[float]] | None] = Queue(_WAITING)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recall", daemon=True)
         self._thread.start()
@@ -61,6 +62,8 @@ class RecallSampler:
         """Watch no more and end the thread; what waits is not measured. Safe to call twice."""
         self._index.on_search = None
         self._closing.set()
+        with suppress(Full):  # then it does not wait for anything
+            self._waiting.put_nowait(None)
         self._thread.join(_STOP_S)
 
     def _searched(self, search: Search, hits: Sequence[Hit]) -> None:
@@ -73,14 +76,10 @@ class RecallSampler:
             metrics.RECALL_DROPPED.inc()
 
     def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                search, found = self._waiting.get(timeout=0.5)
-            except Empty:
-                continue
+        while (waiting := self._waiting.get()) is not None and not self._closing.is_set():
             started = time.monotonic()
             try:
-                self._measure(search, found)
+                self._measure(*waiting)
             except ShuttingDown:
                 return
             except LookalikeError as error:  # the index is away: its users say so too

@@ -3,15 +3,15 @@
 An engine's own choice is quick and quietly wrong. Its walk goes over points that pass the filter alone, so
 that a narrow filter takes the graph apart, and a filter that follows looks (a category, the brands but the
 seed's) leaves the walk in the wrong corner of it. Of 100,000 products of 1 to 3 images, the default walk
-found 0.68 of the true ten under an AND that 4% pass, and 0.72 under one that 20% pass by their looks; an
-exact search over what passes was right in less time than any walk that was (docs/benchmarks-queries.md).
+found 0.71 of the true ten under an AND that 4% pass, and 0.76 under a category that 20% pass; an exact search
+over what passes was right in less time than any walk that was (docs/benchmarks-queries.md).
 
 So a search is exact wherever that costs less than the walk that would be right:
 
 | what passes | walk | exact instead, up to |
 |---|---|---|
-| everything | the plain graph, ef 128 | 4,096 products |
-| half of the points or more | a wide one, ef 1,536 | 49,152 products |
+| everything | the plain graph, ef 100 | 3,200 products |
+| half of the points or more | a wide one, ef 3,072 | 98,304 products |
 | less | ACORN, which steps over what doesn't pass, ef 1,024 | 131,072 products |
 
 A deeper page needs a wider walk and moves these bounds along. Without a graph, which the embedded engine has
@@ -48,10 +48,10 @@ class _Walk:
     acorn: bool = False
 
 
-# Prices as measured at 100,000 x 512-d: a beam of 1,024 took as long as 35,000 exact comparisons,
-# with ACORN 100,000 to 200,000.
-_GRAPH = _Walk("graph", ef=128, price=32)
-_WIDE = _Walk("wide", ef=1536, price=32)
+# Prices as measured at 100,000 x 512-d: a beam of 1,024 took as long as 35,000 exact comparisons, with ACORN
+# 100,000 to 200,000. Where a fifth of all looks was excluded, a beam of 1,536 still found only 0.988.
+_GRAPH = _Walk("graph", ef=100, price=32)
+_WIDE = _Walk("wide", ef=3072, price=32)
 _ACORN = _Walk("acorn", ef=1024, price=128, acorn=True)
 _WIDE_FROM = 0.5
 """The share of the points that must pass for a walk to get through without ACORN."""

@@ -1,4 +1,4 @@
-"""Clients over HTTP: each on a thread of its own, one connection each, the next request when one is answered."""
+"""Clients over HTTP: a thread and a connection each, and the next request when one is answered."""
 
 import http.client
 import itertools

@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks.recall`: right under filters, every strategy beside ours.
 
 On the embedded engine as it serves, on the same with a graph forced in this process, and on the server that
-LOOKALIKE_TEST_QDRANT_URL names (LOOKALIKE_TEST_QDRANT_GRPC_PORT: its port). The truth is brute force in numpy.
-Writes bench/queries/recall-ENGINE.json and docs/benchmarks-queries.md.
+LOOKALIKE_TEST_QDRANT_URL names (LOOKALIKE_TEST_QDRANT_GRPC_PORT: its port). The truth is brute force in
+numpy. Writes bench/queries/recall-ENGINE.json and docs/benchmarks-queries.md.
 """
 
 import argparse
@@ -80,12 +80,8 @@ def measure(index: PointIndex, looks: Looks, row: str, engine: str, seeds: int) 
         measured = _shape(index, looks, shape, scores)
         result.facts["shapes"].append(measured)
         ours = measured["found"]["ours"]
-        print(
-            f"{engine}: {shape.name}, {shape.kind}: {measured['path']}, recall {np.mean(ours['recall']):.3f}, "
-            f"{median(ours['ms']):.1f} ms",
-            file=sys.stderr,
-            flush=True,
-        )
+        said = f"recall {np.mean(ours['recall']):.3f}, {median(ours['ms']):.1f} ms"
+        print(f"{shape.name}, {shape.kind}: {measured['path']}, {said}", file=sys.stderr, flush=True)
     return result
 
 

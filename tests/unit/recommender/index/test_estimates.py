@@ -45,7 +45,7 @@ def test_an_estimate_is_asked_for_again_after_a_while() -> None:
 
 def test_no_filter_walks_the_plain_graph_and_counts_nothing_else() -> None:
     engine = Engine()
-    assert engine.estimates.strategy(excluding(EVERYTHING, "a"), 12) == Strategy("graph", ef=128)
+    assert engine.estimates.strategy(excluding(EVERYTHING, "a"), 12) == Strategy("graph", ef=100)
     assert engine.asked == [EVERYTHING]
 
 
