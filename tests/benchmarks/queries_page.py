@@ -121,9 +121,9 @@ def fast(result: Result) -> str:
         for state in ("idle", "ingesting")
     ]
     return (
-        f"## Fast\n\n{facts['products']:,} products on the embedded engine, `{facts['encoder']}`, a filter on "
-        f"a category that 20 % pass, 12 asked for.\n{_SIDES}{facts['rounds']} rounds of {facts['requests']} "
-        f"requests (four times as many at eight clients).\n\n{'; '.join(parts)}.\n\n"
+        f"## Fast\n\n{facts['products']:,} products on the embedded engine, `{facts['encoder']}`, a filter "
+        f"on a category that 20 % pass, 12 asked for.\n{_SIDES}{facts['rounds']} rounds of "
+        f"{facts['requests']} requests (four times as many at eight clients).\n\n{'; '.join(parts)}.\n\n"
         f"{table(('what', 'measured', 'bound'), rows)}\n{_LOADS}"
         f"Written meanwhile in each round: {', '.join(map(str, facts['ingested']))}.\n\n"
         f"{table(('question', 'while', 'median', 'p99'), loads)}"
