@@ -79,6 +79,12 @@ class IndexSettings(_Group):
     attributes: Annotated[tuple[str, ...], AfterValidator(_filterable)] = Field(
         (), description="attributes that can be filtered on (a JSON list); indexed before points"
     )
+    recall_sample: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of searches repeated exactly in the background, to measure recall",
+    )
 
 
 class EncoderSettings(_Group):

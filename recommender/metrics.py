@@ -21,6 +21,16 @@ STREAM_FORWARDED = Counter("lookalike_stream_forwarded_total", "Stream entries h
 
 # The queries and the API
 QUERY_SECONDS = Histogram("lookalike_query_seconds", "What one question took, embedding and search included")
+SEARCHES = Counter("lookalike_index_searches_total", "Searches of the index by strategy", ["strategy"])
+RECALL = Histogram(
+    "lookalike_query_recall",
+    "recall@10 of sampled live searches against their exact repetition, by the filter's conditions",
+    ["filter"],
+    buckets=(0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0),
+)
+RECALL_DROPPED = Counter(
+    "lookalike_query_recall_dropped_total", "Sampled searches that were not repeated, since one still ran"
+)
 API_SECONDS = Histogram(
     "lookalike_api_request_seconds",
     "What one HTTP request took, by route and answer",

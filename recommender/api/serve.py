@@ -104,9 +104,13 @@ def _listen(app: FastAPI, host: str, port: int) -> socket.socket:
     refuse_open_listening(keys, host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise StartupError(f"can't listen on {host} port {port}: {error.strerror}") from error
+    # asyncio does so only for sockets that it made itself. Without it an answer's body waits for the client
+    # to acknowledge the headers: 40 ms on a connection that is kept.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

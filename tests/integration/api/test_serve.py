@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from recommender.api.app import create_app
-from recommender.api.serve import serve_in_thread
+from recommender.api.serve import _listen, serve_in_thread
 from recommender.encoders.compact.model import CompactResNet
 from recommender.errors import StartupError
 from tests.shop import Shop
@@ -98,3 +98,11 @@ def test_a_process_that_must_not_start_says_why(tmp_path: Path, settings: dict[s
     assert process.returncode == 2
     assert said in errors.splitlines()[-1]
     assert "Traceback" not in errors
+
+
+def test_the_body_of_an_answer_does_not_wait_for_its_headers_to_be_acknowledged(catalog: Shop) -> None:
+    app = create_app(catalog.resources, catalog.settings)
+    with _listen(app, "127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
