@@ -28,9 +28,7 @@ def opened(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
         "console",
-        lambda message: (
-            complaints.append(message.text) if message.type in {"error", "warning"} else None
-        ),
+        lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None,
     )
     yield page
     context.close()
@@ -39,7 +37,7 @@ def opened(
 
 def cards(page: Page) -> Locator:
     """The links of the products shown."""
-    return page.locator("#grid .card:visible")
+    return page.locator("#grid > li:not([inert]) .card")
 
 
 def names(page: Page) -> list[str]:

@@ -28,7 +28,7 @@ STATES = {
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The checker's script, installed here on first use. Without npm a test is skipped, but fails with CI=true."""
+    """The checker's script, installed here on first use. Without npm: skipped, but with CI=true a failure."""
     script = HERE / "node_modules" / "axe-core" / "axe.min.js"
     if not script.exists():
         npm = shutil.which("npm")
@@ -45,7 +45,9 @@ def violations(page: Page, axe: str) -> list[str]:
     page.evaluate(axe)
     found = page.evaluate("axe.run().then(({violations}) => violations)")
     return [
-        f"{rule['id']}: {node['target']} {node.get('failureSummary')}" for rule in found for node in rule["nodes"]
+        f"{rule['id']}: {node['target']} {node.get('failureSummary')}"
+        for rule in found
+        for node in rule["nodes"]
     ]
 
 

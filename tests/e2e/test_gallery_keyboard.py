@@ -5,6 +5,8 @@ from playwright.sync_api import Page, expect
 from tests.e2e.gallery import cards
 
 FOCUSED = "document.activeElement"
+OUTLINED = f"""[{FOCUSED}, {FOCUSED}.closest('label')].some(
+    node => node && getComputedStyle(node).outlineStyle === 'solid')"""
 
 
 def test_the_keyboard_is_enough_and_shows_where_it_is(page: Page) -> None:
@@ -31,9 +33,7 @@ def test_every_stop_of_the_tab_key_is_visible(page: Page) -> None:
     page.keyboard.press("Tab")
     while page.evaluate(f"{FOCUSED} !== document.body") and stops < 80:
         box = page.evaluate(f"(r => [r.width, r.height])({FOCUSED}.getBoundingClientRect())")
-        outlined = page.evaluate(
-            f"""(e => [e, e.closest('label')].some(n => n && getComputedStyle(n).outlineStyle === 'solid'))({FOCUSED})"""
-        )
+        outlined = page.evaluate(OUTLINED)
         assert min(box) > 10, page.evaluate(f"{FOCUSED}.outerHTML")
         assert outlined, page.evaluate(f"{FOCUSED}.outerHTML")
         page.keyboard.press("Tab")

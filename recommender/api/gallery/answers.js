@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { filterParameters, link } from "./address.js";
-import { $, capital, leaf, plural, title } from "./dom.js";
+import { $, capital, clear, leaf, plural, title } from "./dom.js";
 import { fill } from "./grid.js";
 import { notice, renderEmpty, renderProblem, renderRelaxed, renderScarce } from "./notices.js";
 import { photoOf } from "./photos.js";
@@ -87,6 +87,7 @@ async function paged(page, state, signal, atLeast) {
   more.onclick = async () => {
     more.disabled = true;
     const first = grid.children.length;
+    clear($("notice"));
     try {
       more.hidden = !(await page());
       grid.children[first]?.querySelector("a").focus();

@@ -7,6 +7,7 @@ import { renderFacets } from "./facets.js";
 import { renderPrices } from "./prices.js";
 
 const FRESH_MS = 30_000;
+const MOST = 16; // fields that one question may name
 let last = { key: null, at: 0, counts: null };
 let paths = null; // of all categories, so that the tree stands still while its counts change
 
@@ -31,6 +32,12 @@ export async function renderCounts(state, about, signal) {
   }
 }
 
+function inParts(fields) {
+  const parts = [];
+  for (let at = 0; at < fields.length; at += MOST) parts.push(fields.slice(at, at + MOST));
+  return parts;
+}
+
 async function counted(filters, fields, signal) {
   const key = String(filters);
   if (key === last.key && performance.now() - last.at < FRESH_MS) return last.counts;
@@ -42,14 +49,15 @@ async function counted(filters, fields, signal) {
   }
   const counts = { fields: {}, total: 0 };
   await Promise.all(
-    [...questions].map(async ([question, asked]) => {
+    [...questions].flatMap(([question, asked]) => inParts(asked).map(async (part) => {
       const parameters = new URLSearchParams(question);
-      for (const field of asked.filter(Boolean)) parameters.append("field", field);
-      if (!parameters.has("field")) parameters.append("field", "brand"); // the total alone can't be asked for
+      for (const field of part) parameters.append("field", field ?? "brand"); // no total without a field
       const { facets, total } = await ask(`/v1/facets?${parameters}`, { signal });
-      Object.assign(counts.fields, Object.fromEntries(asked.filter(Boolean).map((field) => [field, facets[field] ?? {}])));
-      if (asked.includes(null)) counts.total = total;
-    }),
+      for (const field of part) {
+        if (field === null) counts.total = total;
+        else counts.fields[field] = facets[field];
+      }
+    })),
   );
   last = { key, at: performance.now(), counts };
   return counts;

@@ -18,5 +18,9 @@ addEventListener("click", (event) => {
   event.preventDefault();
   go(anchor.href);
 });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // an address of its own would be a step back
+  $("title").focus();
+});
 addEventListener("popstate", (event) => dispatchEvent(new CustomEvent("moved", { detail: { kind: "back", ...event.state } })));
 history.scrollRestoration = "manual";

@@ -1,6 +1,6 @@
 // What is said where something is missing, went wrong, or was answered otherwise than asked.
 
-import { attribute, filterParameters, isFilter, link, RELAX, withoutFilters } from "./address.js";
+import { filterParameters, link, RELAX, ruleParameters, withoutFilters } from "./address.js";
 import { $, button, clear, copy, leaf, money, plural, spaced, title } from "./dom.js";
 import { fill } from "./grid.js";
 import { go } from "./moving.js";
@@ -37,8 +37,9 @@ export function renderScarce(shown, state) {
 }
 
 const mayRelax = (state) =>
-  state.asks && !state.query.has("relax") && [...filterParameters(state).keys()].some((name) => relaxable(name));
-const relaxable = (name) => name === "category" || name.startsWith("attr.") || name.startsWith("price_m");
+  state.asks && !state.query.has("relax") && [...filterParameters(state), ...ruleParameters(state)].some(relaxable);
+const relaxable = ([name, value]) =>
+  name === "category" ? value.includes("/") : /^(attr\..*|price_min|price_max|price_within|not_dearer)$/.test(name);
 const relax = ({ query }) => go(link({ relax: RELAX }, query), "refine");
 
 export function renderRelaxed(steps, state) {
@@ -52,13 +53,9 @@ export function renderRelaxed(steps, state) {
 
 function step(relaxed) {
   if (relaxed.step === "attributes") return `any ${relaxed.dropped.map(spaced).join(", any ")}`;
-  if (relaxed.step === "category") {
-    return relaxed.category.length ? `all of ${relaxed.category.map(leaf).join(", ")}` : "any category";
-  }
+  if (relaxed.step === "category") return `all of ${relaxed.category.map(leaf).join(", ")}`;
   const { price_min: low, price_max: high } = relaxed;
-  const [from, to] = [low, high].map((bound) => bound === null || bound === undefined ? null : money(bound));
-  if (from && to) return `prices from ${from} to ${to}`;
-  return from ? `prices from ${from}` : to ? `prices to ${to}` : "any price";
+  return ["prices", low !== null && `from ${money(low)}`, high !== null && `to ${money(high)}`].filter(Boolean).join(" ");
 }
 
 export function renderProblem(error, state, signal, again) {
@@ -100,7 +97,7 @@ export function askForKey(opened) {
     event.preventDefault();
     opened(input.value);
   };
-  clear($("grid"));
+  fill([], null, true);
   $("status").textContent = "";
   $("notice").replaceChildren(form);
   title("Lookalike");

@@ -9,8 +9,8 @@ import { go } from "./moving.js";
 const box = $("q");
 
 export function syncSearch(state, { text }) {
-  box.placeholder = text ? "Describe it, or a product’s ID" : "A product’s ID";
-  box.setAttribute("aria-label", text ? "Search by words or a product’s ID" : "Open a product by its ID");
+  box.placeholder = text ? "Describe it, or a product's ID" : "A product's ID";
+  box.setAttribute("aria-label", text ? "Search by words or a product's ID" : "Open a product by its ID");
   if (box !== document.activeElement) box.value = state.hasSeed ? "" : state.text ?? "";
 }
 
