@@ -47,7 +47,7 @@ def names(page: Page) -> list[str]:
 
 def settled(page: Page) -> None:
     """Wait until what was asked for is shown."""
-    page.locator("#grid:not(.waiting)").wait_for()
+    page.locator("#grid:not(.waiting)").wait_for(state="attached")
 
 
 def steer(page: Page, name: str) -> None:

@@ -3,13 +3,15 @@
 import { attributeField } from "./address.js";
 import { $, capital, copy, element, spaced } from "./dom.js";
 
+const MOST = 500; // values in a list
 const MANY = 12; // from here on, numbers are a range and names can be searched
 
 export function renderFacets(state, attributes, counts) {
   const fields = [["brand", "Brand"], ...attributes.map((name) => [attributeField(name), capital(spaced(name))])];
   for (const [field, name] of fields) {
     const chosen = state.query.getAll(field);
-    const values = [...new Set([...Object.keys(counts[field]), ...chosen])];
+    const frequent = Object.entries(counts[field]).sort(([, a], [, b]) => b - a).slice(0, MOST);
+    const values = [...new Set([...frequent.map(([value]) => value), ...chosen])];
     values.sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
     const numbers = values.length > MANY && values.every((value) => Number.isFinite(Number(value)));
     const box = boxOf(field, name);

@@ -17,7 +17,8 @@ export function syncRules(state, { text }) {
     else input.value = value ?? input.dataset.unset ?? "";
   }
   for (const beside of form.querySelectorAll(".beside")) beside.hidden = !state.product && !state.positive.length;
-  for (const mixed of form.querySelectorAll(".mixed")) mixed.hidden = !text || !state.hasSeed;
+  // Words that came by a link can be taken back, though the encoder reads none.
+  for (const mixed of form.querySelectorAll(".mixed")) mixed.hidden = !state.hasSeed || !(text || state.text);
   $("weight").hidden = !state.text;
   const further = [...form.querySelectorAll("#further [name]")].filter(({ name }) => state.query.get(name));
   $("rules-used").textContent = further.length || "";

@@ -56,7 +56,7 @@ function facts(product) {
   return { category, brand: product.brand ?? "", price: price(product), ...Object.fromEntries(attributes) };
 }
 
-$("why-open").addEventListener("click", () => $("why").close());
+addEventListener("moved", () => $("why").close());
 $("why").addEventListener("click", (event) => {
   if (event.target === $("why")) $("why").close(); // beside the box
 });
