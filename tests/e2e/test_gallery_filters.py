@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.gallery import cards, names, settled
 
@@ -152,3 +152,17 @@ def test_what_comes_close_is_offered_where_few_fit_and_said_where_it_is_shown(pa
     page.get_by_role("button", name="Hold to the filters").click()
     expect(cards(page)).to_have_count(2)
     expect(note).to_be_hidden()
+
+
+def test_an_attribute_of_many_numbers_is_a_range(page: Page) -> None:
+    def with_numbers(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["facets"]["attr.sizes"] = {str(n / 2): 1 for n in range(20)}
+        route.fulfill(json=answer)
+
+    page.route("**/v1/facets?*field=attr.sizes*", with_numbers)
+    page.goto("/")
+    facet(page, "Sizes").get_by_label("Sizes from").fill("3.5")
+    expect(page).to_have_url(re.compile(r"\?attr.sizes.min=3.5$"))
+    expect(page.get_by_role("list", name="Filters in use")).to_contain_text("sizes from 3.5")
+    expect(facet(page, "Sizes").get_by_role("checkbox")).to_have_count(0)
