@@ -69,7 +69,7 @@ def test_no_state_breaks_a_rule(
         for state, path in STATES.items():
             page.goto(path)
             settled(page)
-            page.locator("#facets .check").first.wait_for(state="attached")
+            page.locator("#facets .facet").first.wait_for(state="attached")
             assert violations(page, axe) == [], f"{state} at {path}"
         page.goto(STATES["answers"])
         settled(page)
