@@ -1,8 +1,8 @@
 """Products that look the same: every pair above a cosine, and the groups that the pairs make. Pure: no I/O.
 
-Exact, by matrix products of blocks of rows. It holds the rows, one block of scores (BLOCK_ROWS squared float32,
-4 MB), a few numbers for each pair that one block found (100 MB where all of them are pairs), one number or
-two a product, and the `limit` best pairs: never all pairs.
+Exact, by matrix products of blocks of rows. It holds the rows, one block of scores (BLOCK_ROWS squared
+float32, 4 MB), a few numbers for each pair that a block found (160 MB where all of it are pairs), one number
+or two a product, and the `limit` best pairs: never all pairs.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,10 +36,11 @@ class Pair:
 class Group:
     """Products that pairs link, directly or through others; places in ascending order.
 
-    `scores[i]` is the best score that the i-th has with any of the others.
+    `scores[i]` is the best score that the i-th has with any of the others, by its row `rows[i]`.
     """
 
     products: tuple[int, ...]
+    rows: tuple[int, ...]
     scores: tuple[float, ...]
 
     @property
@@ -81,19 +82,19 @@ def find_duplicates(
         advance: called after each of `step_count` steps.
     """
     products_of_rows = looks.products_of_rows
-    best = np.full(len(looks), -np.inf, np.float32)
-    links, kept, count = _Links(len(looks)), _BestPairs(limit), 0
+    members, links, kept, count = _Members(len(looks)), _Links(len(looks)), _BestPairs(limit), 0
     for found in _blocks_of_pairs(looks, min_score - _ROUNDING):
         advance(1)
         pairs = _by_product(found, products_of_rows, families)
         if not len(pairs.scores):
             continue
-        for side in (pairs.first, pairs.second):
-            np.maximum.at(best, products_of_rows[side], pairs.scores)
-        links.join(products_of_rows[pairs.first], products_of_rows[pairs.second])
+        one, two = products_of_rows[pairs.first], products_of_rows[pairs.second]
+        members.see(one, pairs.first, pairs.scores)
+        members.see(two, pairs.second, pairs.scores)
+        links.join(one, two)
         kept.add(pairs)
         count += len(pairs.scores)
-    groups = [_group(places, best) for places in links.groups()]
+    groups = [members.group(places, looks) for places in links.groups()]
     groups.sort(key=lambda group: (-group.score, -len(group.products), group.products))
     return Duplicates(tuple(_pair(*one, looks) for one in kept.best()), count, tuple(groups))
 
@@ -156,6 +157,25 @@ def _by_product(found: _Found, products_of_rows: Places, families: Places | None
     return found[order[fresh]]
 
 
+class _Members:
+    """The best pair of each product: its score, and the product's row in it."""
+
+    def __init__(self, products: int) -> None:
+        self._scores = np.full(products, -np.inf, np.float32)
+        self._rows = np.zeros(products, np.int64)
+
+    def see(self, products: Places, rows: Places, scores: NDArray[np.float32]) -> None:
+        better = np.flatnonzero(scores > self._scores[products])
+        better = better[np.argsort(scores[better], kind="stable")]  # of one product's, the last one stays
+        self._scores[products[better]] = scores[better]
+        self._rows[products[better]] = rows[better]
+
+    def group(self, places: Places, looks: Looks) -> Group:
+        rows = (self._rows[places] - looks.starts[places]).tolist()
+        scores = [round(score, DECIMALS) for score in self._scores[places].tolist()]
+        return Group(tuple(places.tolist()), tuple(rows), tuple(scores))
+
+
 class _BestPairs:
     """The best pairs of all that were added, at most `limit`."""
 
@@ -206,10 +226,6 @@ class _Links:
         order = np.argsort(self._roots, kind="stable")
         cuts = np.flatnonzero(np.diff(self._roots[order])) + 1
         return [places for places in np.split(order, cuts) if len(places) > 1]
-
-
-def _group(places: Places, best: NDArray[np.float32]) -> Group:
-    return Group(tuple(places.tolist()), tuple(round(float(best[place]), DECIMALS) for place in places))
 
 
 def _pair(first: int, second: int, score: float, looks: Looks) -> Pair:

@@ -96,7 +96,9 @@ class Recommender:
             raise ProductNotFound(f"no product {product_id!r} is in the index")
         return stored
 
-    def products(self, where: Filter, *, limit: int, cursor: str | None = None) -> Page:
+    def products(
+        self, where: Filter, *, limit: int, cursor: str | None = None, vectors: bool = False
+    ) -> Page:
         """Return live products in a stable order, a page at a time.
 
         Raises:
@@ -104,7 +106,7 @@ class Recommender:
         """
         _check_limit(limit)
         self._check_filter(where)
-        return self._index.scroll(where, limit=limit, cursor=cursor)
+        return self._index.scroll(where, limit=limit, cursor=cursor, vectors=vectors)
 
     def categories(self) -> dict[str, int]:
         """Count searchable products by category path, those below a category included."""

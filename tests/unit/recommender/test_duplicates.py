@@ -68,8 +68,10 @@ def check(found: Duplicates, expected: dict[tuple[int, int], float], products: l
     assert scores == sorted(scores, reverse=True)
     assert {group.products for group in found.groups} == components(expected, len(products))
     for group in found.groups:
-        for place, score in zip(group.products, group.scores, strict=True):
+        for place, row, score in zip(group.products, group.rows, group.scores, strict=True):
             assert score == pytest.approx(max(s for p, s in expected.items() if place in p), abs=2e-6)
+            others = np.concatenate([products[n] for n in group.products if n != place])
+            assert (others @ products[place][row]).max() == pytest.approx(score, abs=2e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
