@@ -171,7 +171,8 @@ def category_ancestors(categories: tuple[str, ...]) -> list[str]:
 class Filter:
     """Which products may be answered; every given condition must hold, any of its values may.
 
-    A category matches everything below it. Price bounds are inclusive.
+    A category matches everything below it. Price bounds are inclusive. `duplicate` is about the flag that
+    ingestion sets.
     """
 
     category: tuple[str, ...] = ()
@@ -182,6 +183,7 @@ class Filter:
     attributes: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
     exclude_ids: tuple[str, ...] = ()
     exclude_groups: tuple[str, ...] = ()
+    duplicate: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ BLOCK_ROWS = 1024
 DECIMALS = 6
 """Scores are rounded so before they are compared: float32 can't tell more, and a copy shall score 1."""
 
-_ROUNDING = 0.5 * 10.0**-DECIMALS
+ROUNDING = 0.5 * 10.0**-DECIMALS
+"""How far below a threshold a score may be that is rounded up to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def find_duplicates(
     """
     products_of_rows = looks.products_of_rows
     members, links, kept, count = _Members(len(looks)), _Links(len(looks)), _BestPairs(limit), 0
-    for found in _blocks_of_pairs(looks, min_score - _ROUNDING):
+    for found in _blocks_of_pairs(looks, min_score - ROUNDING):
         advance(1)
         pairs = _by_product(found, products_of_rows, families)
         if not len(pairs.scores):

@@ -52,6 +52,9 @@ class _Filters(BaseModel):
     price_min: Bound | None = Field(None, description="lowest price, inclusive")
     price_max: Bound | None = Field(None, description="highest price, inclusive")
     in_stock: bool | None = Field(None, description="only what is, or is not, in stock")
+    duplicate: bool | None = Field(
+        None, description="only what was, or was not, flagged as a duplicate when its photos came"
+    )
 
     def _where(self, attributes: Mapping[str, tuple[Scalar, ...]]) -> Filter:
         return Filter(
@@ -60,6 +63,7 @@ class _Filters(BaseModel):
             price_min=self.price_min,
             price_max=self.price_max,
             in_stock=self.in_stock,
+            duplicate=self.duplicate,
             attributes=attributes,
         )
 

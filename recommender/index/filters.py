@@ -42,6 +42,8 @@ class Where:
 
 Condition = OneOf | Between | PointIs | Where
 
+_DUPLICATE = OneOf("duplicate", [1])
+
 
 def conditions(filter_: Filter, status: tuple[str, ...], schema: Schema) -> Where:
     """Points of this status whose product passes the filter.
@@ -71,6 +73,8 @@ def _wanted(filter_: Filter, schema: Schema) -> Iterator[Condition]:
         yield Between("price", filter_.price_min, filter_.price_max)
     if filter_.in_stock is not None:
         yield OneOf("in_stock", [int(filter_.in_stock)])
+    if filter_.duplicate:
+        yield _DUPLICATE
     for key, values in filter_.attributes.items():
         field = schema.attribute_field(key)
         if values:
@@ -82,3 +86,5 @@ def _unwanted(filter_: Filter, schema: Schema) -> Iterator[Condition]:
         yield PointIs(tuple(schema.point_id(product_id) for product_id in filter_.exclude_ids))
     if filter_.exclude_groups:
         yield OneOf("group_id", list(filter_.exclude_groups))
+    if filter_.duplicate is False:
+        yield _DUPLICATE

@@ -29,7 +29,11 @@ def clusters(  # noqa: PLR0917  # typer reads the command line from it
     sheet: Sheet = None,
     as_json: AsJson = False,
 ) -> None:
-    """Group a category, or whatever the filters say, by looks; each group is named by its most central product."""
+    """Group a category, or whatever the filters say, by looks.
+
+    A group is named by its most central product.
+    """
+    from recommender.clusters import group_by_looks  # noqa: PLC0415  # scikit-learn: seconds
     from worker.cli.gathering import gather  # noqa: PLC0415
     from worker.cli.query import open_api  # noqa: PLC0415
 
@@ -43,8 +47,6 @@ def clusters(  # noqa: PLR0917  # typer reads the command line from it
     )
     with open_api() as api:
         gathered = gather(api, filters)
-        from recommender.clusters import group_by_looks  # noqa: PLC0415  # scikit-learn: seconds
-
         found = group_by_looks(gathered.looks, k)
         if sheet is not None:
             caption = f"{gathered.encoder} · {_summary(gathered, found)}"
@@ -97,7 +99,7 @@ def _row(api: "Api", gathered: "Gathered", group: "Cluster") -> "Row":
     from worker.cli.gathering import picture  # noqa: PLC0415
     from worker.contact_sheet import ASKED, PLAIN, Row, Tile  # noqa: PLC0415
 
-    tiles = []
+    tiles: list[Tile] = []
     size = len(group.products)
     for at in np.unique(np.linspace(0, size - 1, min(size, SHOWN + 1)).round().astype(int)):
         product = gathered.products[group.products[at]]

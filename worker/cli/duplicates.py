@@ -110,7 +110,7 @@ def _row(api: "Api", gathered: "Gathered", group: "Group") -> "Row":
     from worker.cli.gathering import picture  # noqa: PLC0415
     from worker.contact_sheet import ASKED, PLAIN, Row, Tile  # noqa: PLC0415
 
-    tiles = []
+    tiles: list[Tile] = []
     for place, row, score in list(zip(group.products, group.rows, group.scores, strict=True))[: SHOWN + 1]:
         product = gathered.products[place]
         frame = PLAIN if tiles else ASKED

@@ -1,4 +1,4 @@
-"""The catalog, or a part of it, as commands gather it from the query API: what it is and what it looks like."""
+"""A part of the catalog as commands gather it from the query API: its products and what they look like."""
 
 import base64
 import time

@@ -28,6 +28,7 @@ def test_a_product_is_shown_as_it_was_published(api: httpx.Client) -> None:
         "id": "tall-gold-1",
         "version": 1,
         "searchable": True,
+        "duplicate_of": None,
         "category": "shapes/tall",
         "title": "Gold tall thing, variant 1",
         "brand": "Bolt",
