@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def duplicates(  # noqa: PLR0917  # typer reads the command line from it
-    min_score: Annotated[float, typer.Option(min=0.5, max=1, help="Least cosine of a pair.")] = 0.95,
+    min_score: Annotated[float, typer.Option(min=0.3, max=1, help="Least cosine of a pair.")] = 0.95,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Groups, and pairs, to show, at most.")] = 50,
     exclude_family: Annotated[
         bool, typer.Option("--exclude-family", help="Two of one variant family (group_id) are no pair.")

@@ -139,8 +139,9 @@ def test_groups_are_those_of_the_shapes(typed: Typed) -> None:
     assert "24 products in 3 groups, silhouette" in table
 
 
-def pictured(path: Path) -> set[Any]:
-    return {colour for _, colour in Image.open(path).convert("RGB").getcolors(10**6) or []}
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def test_sheets_show_the_products(typed: Typed, tmp_path: Path) -> None:
@@ -152,13 +153,14 @@ def test_sheets_show_the_products(typed: Typed, tmp_path: Path) -> None:
     gold, red = (0xD4, 0xA0, 0x17), (0xC0, 0x39, 0x2B)
 
     def shown(path: Path, colour: tuple[int, int, int]) -> bool:
-        return any(max(abs(a - b) for a, b in zip(seen, colour, strict=True)) < 8 for seen in pictured(path))
+        seen = [np.array(one, int) for _, one in opened(path).getcolors(10**6) or []]
+        return any(np.abs(one - colour).max() < 8 for one in seen)
 
     assert shown(copies, gold)
     assert not shown(copies, red)  # by the images that are alike, and not by the first ones
     assert shown(groups, gold)
     assert shown(groups, red)
-    assert Image.open(groups).height > Image.open(copies).height
+    assert opened(groups).height > opened(copies).height
 
 
 @pytest.mark.parametrize(
