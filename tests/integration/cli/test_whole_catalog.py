@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from config.settings import PREFIX
+from recommender import resources
 from recommender.errors import InvalidQuery, TransientError
+from recommender.resources import open_resources
+from tests.integration.index.qdrant_servicer import qdrant_server
+from tests.pixels import PixelEncoder
 from tests.shop import Shop, draw, filled_shop, served
 from worker.cli import app, gathering
 from worker.cli.query import Api
@@ -60,6 +65,26 @@ def typed(shop: Shop, owned: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> T
 def said(result: Result) -> Any:
     assert result.exit_code == 0, (result.stderr, result.exception)
     return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("engine", ["embedded", "server"])
+def test_where_nobody_owns_the_index_the_command_asks_it_itself(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setattr(resources, "open_resources", partial(open_resources, load=lambda _: PixelEncoder()))
+    with qdrant_server(tmp_path / "qdrant") as (port, _):
+        index: dict[str, Any] = {"url": f"edge:{tmp_path / 'index'}"}
+        if engine == "server":
+            index = {"url": "http://127.0.0.1:6333", "grpc_port": port}
+        with filled_shop(s3_endpoint, tmp_path, index=index):
+            pass
+        for name, value in {"DATA_DIR": tmp_path, **{f"INDEX__{k}": v for k, v in index.items()}}.items():
+            monkeypatch.setenv(f"{PREFIX}{name}".upper(), str(value))
+        found = said(CliRunner().invoke(app, ["duplicates", "--min-score", "1", "--json"]))
+        groups = said(CliRunner().invoke(app, ["clusters", "-k", "3", "--json"]))
+    assert found["compared"] == {"products": 24, "images": 48}
+    assert found["found"]["products"] == 24  # each has a photo that its variant has too
+    assert sum(group["size"] for group in groups["clusters"]) == 24
 
 
 def pages(client: httpx.Client, **parameters: Any) -> list[dict[str, Any]]:
