@@ -116,7 +116,7 @@ def _cluster(places: Places, centres: Vectors) -> Cluster:
     members = centres[places]
     # The mean cosine to all is the product with their mean: no n x n.
     central = (members @ members.mean(axis=0)).round(6)
-    likeness = (members @ members[np.argmax(central)]).round(6)
+    likeness = (members @ members[np.argmax(central)]).round(6).clip(-1, 1)
     likeness[np.argmax(central)] = np.inf  # first, even among copies
     order = np.argsort(-likeness, kind="stable")
     likeness[np.argmax(central)] = 1.0

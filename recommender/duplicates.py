@@ -139,7 +139,8 @@ def _blocks_of_pairs(looks: Looks, least: float) -> Iterator[_Found]:
             np.matmul(looks.vectors[begin:end], looks.vectors[other:last].T, out=scores)
             hits = np.flatnonzero(scores >= least)
             first, second = np.divmod(hits, shape[1])
-            yield _Found(first + begin, second + other, scores.ravel()[hits].round(DECIMALS))
+            found = scores.ravel()[hits].round(DECIMALS)
+            yield _Found(first + begin, second + other, found.clip(-1, 1))  # rounding may leave [-1, 1]
 
 
 def _by_product(found: _Found, products_of_rows: Places, families: Places | None) -> _Found:

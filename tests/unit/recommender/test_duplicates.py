@@ -112,7 +112,7 @@ def test_the_same_photo_under_many_ids_scores_one_and_makes_one_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(duplicates, "BLOCK_ROWS", 32)
-    photo = unit(np.random.default_rng(0).normal(size=(1, 320)))
+    photo = unit(np.random.default_rng(0).normal(size=(1, 320))) * np.float32(1 + 1e-6)
     others = [unit(rows) for rows in np.random.default_rng(1).normal(size=(60, 1, 320))]
     found = find_duplicates(looks_of([*others[:30], *[photo] * 100, *others[30:]]), min_score=1.0, limit=5)
     assert found.pair_count == 100 * 99 // 2
