@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from recommender.looks import Looks, Places
 
 BLOCK_ROWS = 1024
-DECIMALS = 6
-"""Scores are rounded so before they are compared: float32 can't tell more, and a copy shall score 1."""
+DECIMALS = 5
+"""Scores are rounded so before they are compared: float32 sums can't tell more, and a copy shall score 1."""
 
 ROUNDING = 0.5 * 10.0**-DECIMALS
 """How far below a threshold a score may be that is rounded up to it."""
