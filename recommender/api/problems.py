@@ -71,16 +71,20 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Build the answer; without `kind`, of type about:blank."""
-    body = Problem(
-        type=f"urn:lookalike:problem:{kind.name}" if kind else "about:blank",
-        title=kind.title if kind else HTTPStatus(status).phrase,
-        status=status,
-        detail=detail,
-        parameter=parameter,
-    )
+    body = _body(status, detail, kind, parameter)
     return JSONResponse(
         body.model_dump(exclude_none=True), status, headers, media_type="application/problem+json"
     )
+
+
+def problem_of(error: errors.LookalikeError) -> Problem:
+    """The problem that an error is, for an answer that holds others too.
+
+    Raises:
+        LookalikeError: the error itself, if it is none of a question's.
+    """
+    kind = _kind_of(error)
+    return _body(kind.status, str(error), kind, getattr(error, "parameter", None))
 
 
 def install(app: FastAPI) -> None:
@@ -92,14 +96,30 @@ def install(app: FastAPI) -> None:
 
 
 def _on_lookalike_error(_: Request, error: Exception) -> JSONResponse:
-    kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), None)
-    if kind is None:
-        raise error
+    assert isinstance(error, errors.LookalikeError)
+    kind = _kind_of(error)
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if kind.status == HTTPStatus.SERVICE_UNAVAILABLE else None
     if headers:
         log.warning("query_failed", extra={"error": type(error).__name__, "detail": str(error)})
     return problem(
         kind.status, str(error), kind=kind, parameter=getattr(error, "parameter", None), headers=headers
+    )
+
+
+def _kind_of(error: errors.LookalikeError) -> _Kind:
+    kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), None)
+    if kind is None:
+        raise error
+    return kind
+
+
+def _body(status: int, detail: str, kind: _Kind | None, parameter: str | None) -> Problem:
+    return Problem(
+        type=f"urn:lookalike:problem:{kind.name}" if kind else "about:blank",
+        title=kind.title if kind else HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        parameter=parameter,
     )
 
 
@@ -113,8 +133,11 @@ def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
 
 
 def _parameter(location: tuple[str | int, ...]) -> str:
-    """`("query", "limit")` is limit; `("body", "filter", "price_min")` is filter.price_min."""
-    return ".".join(str(part) for part in location[1:])
+    """`("query", "limit")` is limit; `("body", "filter", "price_min")` is filter.price_min.
+
+    What is in brackets tells the kinds of a value apart, and is no name of the sender's.
+    """
+    return ".".join(str(part) for part in location[1:] if not str(part).startswith("("))
 
 
 def _on_http_exception(_: Request, error: Exception) -> JSONResponse:

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from recommender.api.dependencies import Owned
-from recommender.api.parameters import ATTRIBUTE_PARAMETER, FlatFilters
+from recommender.api.filters import ATTRIBUTE_PARAMETER, FlatFilters
 from recommender.api.problems import responses
 from recommender.index.protocol import StoredProduct
-from recommender.similar import MAX_LIMIT
+from recommender.question import MAX_LIMIT
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 

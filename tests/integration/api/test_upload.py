@@ -88,3 +88,12 @@ def test_an_upload_of_unknown_length_is_refused_before_its_end(api: httpx.Client
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"application/problem+json" in answer
+
+
+def test_products_are_mixed_into_a_photo(api: httpx.Client) -> None:
+    fields = {"positive": "round-red-0", "negative": ["tall-gold-1"], "limit": "2", "relax": "category"}
+    items = upload(api, draw("tall", "gold"), **fields).json()["items"]
+    assert "round-red-1" in {item["id"] for item in items}
+    assert {item["match"]["asked"] for item in items} <= {None, "round-red-0"}
+    wrong = upload(api, draw("tall", "gold"), text="gold")
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:lookalike:problem:text-not-supported")
