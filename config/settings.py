@@ -166,6 +166,12 @@ class WorkerSettings(_Group):
     dead_letters_alarm: int = Field(
         10_000, ge=1, description="number of dead letters from which every arrival is logged as an error"
     )
+    flag_duplicates: float | None = Field(
+        None,
+        ge=0.5,
+        le=1,
+        description="cosine from which a product with new photos is flagged as a duplicate; none if unset",
+    )
     metrics_port: Port | None = Field(
         None, description="port of /metrics where worker or stream consumer run without the API"
     )

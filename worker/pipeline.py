@@ -18,6 +18,7 @@ from recommender.index.protocol import ProductIndex
 from worker.batch import Batch
 from worker.breaker import Breakers
 from worker.embedding import ImageEmbedder, ImageStage
+from worker.flags import DuplicateFlags
 from worker.plan import Event, Group, Plan, group_by_product, make_plan, reads_images, slices
 from worker.report import Report
 from worker.turns import Turns
@@ -46,6 +47,7 @@ class Pipeline:
         self._index = index
         self._breakers = breakers or Breakers()
         self._images = ImageEmbedder(source, batcher, settings.images, self._breakers)
+        self._flags = DuplicateFlags(index, settings)
         self._dimension = batcher.encoder.spec.dimension
         self._slice_images = SLICE_BATCHES * settings.encoder.max_batch_size
         self._turns = Turns()
@@ -176,7 +178,9 @@ class Pipeline:
             return []
         started = time.perf_counter()
         try:
-            lost = self._index.write([write_of(plan, batch.outcomes, self._dimension) for plan in plans])
+            lost = self._flags.write(
+                plans, [write_of(plan, batch.outcomes, self._dimension) for plan in plans]
+            )
         except TransientError as error:
             self._breakers.failed(error)
             for plan in plans:

@@ -6,7 +6,7 @@ from config.settings import Settings
 from recommender.api import problems
 from recommender.api.keys import KeyRing, require_key
 from recommender.api.middleware import Measured, RawPath
-from recommender.api.routes import gallery, probes, products, similar
+from recommender.api.routes import embeddings, gallery, probes, products, similar
 from recommender.resources import Resources
 
 _MAX_BODY_BYTES = 2**20
@@ -35,6 +35,7 @@ def create_app(resources: Resources, settings: Settings, *, extra_keys: tuple[st
     # The order counts: a product's id may hold slashes, so its own route comes after those below it.
     app.include_router(similar.router, dependencies=keyed, max_body_size=_MAX_BODY_BYTES)
     app.include_router(products.router, dependencies=keyed)
+    app.include_router(embeddings.router, dependencies=keyed)
     app.include_router(probes.router)
     app.include_router(gallery.router)
     app.add_middleware(RawPath)
