@@ -107,7 +107,7 @@ OPERATIONS: dict[tuple[str, str], Example] = {
             "like two products, and unlike a third": {
                 "positive": ["sku-123", "sku-124"],
                 "negative": ["sku-9"],
-                "filter": {"category": ["women/shoes"], "in_stock": True, "attributes": {"colour": "black"}},
+                "filter": {"category": ["women/shoes"], "in_stock": True, "attributes": {"colour": ["black"]}},
                 "limit": 8,
             },
             "like an image by its address": {
