@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -168,20 +168,44 @@ def category_ancestors(categories: tuple[str, ...]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """A number within bounds, both inclusive; None leaves a side open."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which products may be answered; every given condition must hold, any of its values may.
 
-    A category matches everything below it. Price bounds are inclusive.
+    A category matches everything below it. Price bounds are inclusive. `ranges` are of attributes whose
+    values are numbers, or texts that say one.
     """
 
     category: tuple[str, ...] = ()
     brand: tuple[str, ...] = ()
     price_min: float | None = None
     price_max: float | None = None
+    currency: str | None = None
     in_stock: bool | None = None
     attributes: Mapping[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
     exclude_ids: tuple[str, ...] = ()
+    exclude_brands: tuple[str, ...] = ()
     exclude_groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which image of an answer is like which image that was asked about; both count from 0.
+
+    `asked` is the product whose image it is; None for a photo or a text, which have no number either.
+    """
+
+    asked: str | None
+    asked_image: int | None
+    image: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +214,25 @@ class SimilarItem:
 
     product: Product
     score: float
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """One step by which a filter was widened, and what it says now of what the step is about."""
+
+    step: Literal["attributes", "price", "category"]
+    dropped: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    category: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answers to one question, best first, and what it took."""
+    """The answers to one question, best first, what was relaxed for them, and what it took."""
 
     items: tuple[SimilarItem, ...]
     encoder: str
     took_ms: float
+    relaxed: tuple[Relaxation, ...] = ()

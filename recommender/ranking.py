@@ -1,5 +1,6 @@
-"""The rules that are applied to hits after the search: families, negatives, variety. Pure functions."""
+"""The rules that are applied to hits after the search: families, brands, negatives, variety. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -18,39 +19,50 @@ def one_a_family(hits: Iterable[Hit]) -> Iterator[Hit]:
             yield hit
 
 
-def without_those_nearer_to(negative: Vectors, hits: Iterable[Hit]) -> Iterator[Hit]:
-    """Drop what looks more like a negative than like the positives.
-
-    That is: the best cosine of any of its rows to any row of `negative` ((N, D)) exceeds its score.
-    What stays keeps its score and its place.
-    """
+def at_most_a_brand(cap: int, hits: Iterable[Hit]) -> Iterator[Hit]:
+    """Keep the first `cap` hits of each brand; those without one are not counted."""
+    seen: Counter[str] = Counter()
     for hit in hits:
-        if _best_pair(_rows(hit), negative) <= hit.score:
+        product = hit.stored.state.product
+        brand = product.brand if product else None
+        if brand is not None:
+            seen[brand] += 1
+        if brand is None or seen[brand] <= cap:
             yield hit
 
 
-def diversified(candidates: Sequence[Hit], diversity: float, *, count: int) -> list[Hit]:
-    """Reorder by maximal marginal relevance and return the first `count`.
+def without_those_nearer_to(negative: Vectors, positive: Vectors, hits: Iterable[Hit]) -> Iterator[Hit]:
+    """Drop what looks more like a negative than like the positives.
 
-    Each step takes the candidate with the greatest (1 - diversity) * score - diversity * (best
+    That is: its best product with any row of `negative` ((N, D)) exceeds that with any row of `positive`
+    ((P, D)); rows are of unit norm times their weight. What stays keeps its score and its place.
+    """
+    for hit in hits:
+        rows = _rows(hit)
+        if _best_pair(rows, negative) <= _best_pair(rows, positive):
+            yield hit
+
+
+def diversified(candidates: Sequence[Hit], diversity: float) -> Iterator[Hit]:
+    """Reorder by maximal marginal relevance.
+
+    Each step takes the candidate with the greatest (1 - diversity) * relevance - diversity * (best
     cosine to anything taken so far); 0 keeps the order (Carbonell and Goldstein, SIGIR 1998).
     """
-    relevance = np.array([hit.score for hit in candidates], dtype=np.float32)
+    relevance = np.array([hit.relevance for hit in candidates], dtype=np.float32)
     # The first step compares with nothing taken: -1 is the least cosine, alike for all.
     nearest = np.full(len(candidates), -1.0, dtype=np.float32)
     rows = [_rows(hit) for hit in candidates]
     stacked = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
     starts = np.cumsum([0, *(len(r) for r in rows)])[:-1]
     left = np.ones(len(candidates), dtype=bool)
-    taken: list[Hit] = []
-    while len(taken) < min(count, len(candidates)):
+    for _ in candidates:
         marginal = np.where(left, (1 - diversity) * relevance - diversity * nearest, -np.inf)
         best = int(np.argmax(marginal))  # the first of equals: the better score
-        taken.append(candidates[best])
         left[best] = False
+        yield candidates[best]
         to_best = (stacked @ rows[best].T).max(axis=1)
         nearest = np.maximum(nearest, np.maximum.reduceat(to_best, starts))
-    return taken
 
 
 def _best_pair(rows: Vectors, others: Vectors) -> float:

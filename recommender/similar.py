@@ -1,52 +1,44 @@
 """The queries: what looks like this?
 
-A question becomes vectors, the index searches with the filter applied inside the search, and the
-rules (variants, negatives, diversity, threshold) are applied to what it answers.
+A question becomes rows, the index searches with the filter applied inside the search, and the rules
+(variants, negatives, brands, diversity, threshold) are applied to what it answers.
 """
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
-
-import numpy as np
 
 from config.settings import Settings
 from recommender import metrics
-from recommender.catalog import Answer, Filter, SimilarItem
+from recommender.asked import (
+    Asked,
+    Asker,
+    Known,
+    check_known,
+    match_of,
+    products_of,
+    weighted_rows,
+)
+from recommender.catalog import Answer, Filter, Relaxation, SimilarItem
 from recommender.encoders.batcher import DynamicBatcher
-from recommender.encoders.preprocess import input_of
-from recommender.errors import InvalidQuery, ProductNotFound, ProductNotSearchable
+from recommender.errors import InvalidQuery, LookalikeError, ProductNotFound
 from recommender.images.source import ImageSource
-from recommender.index.protocol import Hit, Page, ProductIndex, StoredProduct, Vectors
-from recommender.ranking import diversified, one_a_family, without_those_nearer_to
+from recommender.index.protocol import Hit, Page, ProductIndex, StoredProduct
+from recommender.question import (
+    MAX_QUESTIONS,
+    POOL,
+    Question,
+    check_filter,
+    check_limit,
+    check_question,
+)
+from recommender.ranking import at_most_a_brand, diversified, one_a_family, without_those_nearer_to
+from recommender.relative import relative_to
+from recommender.relax import ladder
 
-MAX_LIMIT = 100
-MAX_WINDOW = 1000  # limit + offset
-MAX_PRODUCTS = 32  # asked about in one question: each brings up to 16 query vectors
-_MAX_SCANNED = 10_000
-_CATEGORIES = 1000  # asked for at first
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked. The positive side is products and images (the union of them), or a text.
-
-    `diversity` in [0, 1] trades likeness for variety. `group` answers one product a variant family
-    at most, and none of the families that were asked about.
-    """
-
-    positive: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-    image: bytes | None = None
-    image_url: str | None = None
-    text: str | None = None
-    where: Filter = field(default_factory=Filter)
-    limit: int = 12
-    offset: int = 0
-    min_score: float | None = None
-    diversity: float = 0.0
-    group: bool = False
+_MAX_SCANNED = 10 * POOL
+_FACET_VALUES = 1000  # asked for at first
 
 
 class Recommender:
@@ -56,10 +48,8 @@ class Recommender:
         self, index: ProductIndex, batcher: DynamicBatcher, source: ImageSource, settings: Settings
     ) -> None:
         self._index = index
-        self._batcher = batcher
-        self._source = source
-        self._max_pixels = settings.images.max_pixels
-        self._declared = frozenset(settings.index.attributes)
+        self._asker = Asker(batcher, source, settings.images.max_pixels)
+        self._declared = settings.index.attributes
 
     def similar(self, question: Question) -> Answer:
         """Return the products that look most like what is asked, best first.
@@ -74,16 +64,27 @@ class Recommender:
             ImageError: the image can't be used.
             TransientError: the index or the image store does not answer.
         """
-        started = time.perf_counter()
-        with metrics.QUERY_SECONDS.time():
-            _check_bounds(question)
-            self._check_filter(question.where)
-            hits = self._ranked(question)[question.offset : question.offset + question.limit]
-        items = tuple(
-            SimilarItem(product, hit.score) for hit in hits if (product := hit.stored.state.product)
-        )
-        took_ms = (time.perf_counter() - started) * 1000
-        return Answer(items, self._index.fingerprint, round(took_ms, 2))
+        self._check(question)
+        return self._answer(question, self._read(question.ids))
+
+    def similar_many(self, questions: Sequence[Question]) -> list[Answer | LookalikeError]:
+        """Answer each question, or say what is wrong with it; all their products are one read.
+
+        Raises:
+            InvalidQuery: there are none, or too many.
+            TransientError: the index does not answer.
+        """
+        if not 1 <= len(questions) <= MAX_QUESTIONS:
+            raise InvalidQuery("questions", f"must be 1 to {MAX_QUESTIONS}")
+        known = self._read(list(dict.fromkeys(name for question in questions for name in question.ids)))
+        answers: list[Answer | LookalikeError] = []
+        for question in questions:
+            try:
+                self._check(question)
+                answers.append(self._answer(question, known))
+            except LookalikeError as error:
+                answers.append(error)
+        return answers
 
     def product(self, product_id: str, *, vectors: bool = False) -> StoredProduct:
         """Return one live product, searchable or not.
@@ -102,132 +103,117 @@ class Recommender:
         Raises:
             InvalidQuery: the filter or the limit is out of bounds.
         """
-        _check_limit(limit)
-        self._check_filter(where)
+        check_limit(limit)
+        check_filter(where, self._declared)
         return self._index.scroll(where, limit=limit, cursor=cursor)
 
     def categories(self) -> dict[str, int]:
         """Count searchable products by category path, those below a category included."""
-        limit = _CATEGORIES
-        while len(counts := self._index.facet("category", Filter(), limit=limit)) >= limit:
-            limit *= 4
-        return dict(sorted(counts.items()))
+        return dict(sorted(self.facet("category", Filter()).items()))
 
-    def _ranked(self, question: Question) -> Sequence[Hit]:
-        """The answers up to the end of the asked window, at least."""
-        asked = self._read_asked((*question.positive, *question.negative))
-        query = self._query_vectors(question, asked)
-        where = _without_asked(question, asked)
+    def facet(self, field: str, where: Filter) -> dict[str, int]:
+        """Count the searchable products that a filter matches, by category, brand or attr.NAME; most first.
+
+        Raises:
+            InvalidQuery: the field is none of these, or an attribute is not declared.
+        """
+        check_filter(where, self._declared)
+        top, _, name = field.partition(".")
+        if top == "attr":
+            check_filter(Filter(attributes={name: ()}), self._declared)
+            field = f"attributes.{name}"
+        limit = _FACET_VALUES
+        while len(counts := self._index.facet(field, where, limit=limit)) >= limit:
+            limit *= 4
+        return counts
+
+    def count(self, where: Filter) -> int:
+        """Count the searchable products that a filter matches.
+
+        Raises:
+            InvalidQuery: an attribute is not declared.
+        """
+        check_filter(where, self._declared)
+        return self._index.count(where)
+
+    def _check(self, question: Question) -> None:
+        check_question(question)
+        check_filter(question.where, self._declared)
+
+    def _read(self, ids: Sequence[str]) -> Known:
+        return self._index.read(ids, vectors=True) if ids else {}
+
+    def _answer(self, question: Question, known: Known) -> Answer:
+        started = time.perf_counter()
+        with metrics.QUERY_SECONDS.time():
+            check_known(question, known)
+            asked = self._asker.ask(question, known)
+            answer = self._on_the_ladder(question, known, asked)
+        return replace(answer, took_ms=round((time.perf_counter() - started) * 1000, 2))
+
+    def _on_the_ladder(self, question: Question, known: Known, asked: Asked) -> Answer:
+        """The page, from the first filter that leaves a full first page."""
+        where = relative_to(products_of(question.liked, known), question)
+        if where is None:
+            return Answer((), self._index.fingerprint, 0)
+        where = replace(where, exclude_ids=(*where.exclude_ids, *question.ids))
+        hits: Sequence[Hit] = ()
+        relaxed: tuple[Relaxation, ...] = ()
+        for wider, steps in ladder(where, question.relax):
+            hits, relaxed = self._ranked(question, wider, known, asked), steps
+            if len(hits) >= question.limit:
+                break
+        items = self._items(hits[question.offset : question.offset + question.limit], asked)
+        return Answer(items, self._index.fingerprint, 0, relaxed)
+
+    def _ranked(self, question: Question, where: Filter, known: Known, asked: Asked) -> Sequence[Hit]:
+        """The answers up to the end of the asked window, at least, if there are so many."""
         wanted = question.offset + question.limit
-        if not (question.negative or question.group or question.diversity):
-            return self._index.search(query, where, limit=wanted, min_score=question.min_score)
-        pool = max(10 * question.limit, 100)
-        hits = self._hits(query, where, page=pool, question=question)
+        rules = (question.negative, question.group, question.diversity, question.brand_cap)
+        if not any(rules):
+            return self._index.search(
+                asked.vectors, where, limit=wanted, min_score=question.min_score, weights=asked.weights
+            )
+        hits = self._hits(question, where, asked)
         if question.negative:
-            hits = without_those_nearer_to(_rows(asked, question.negative), hits)
+            negative = weighted_rows(question.disliked, known)
+            hits = without_those_nearer_to(negative, asked.weighted_images, hits)
         if question.group:
             hits = one_a_family(hits)
-        if not question.diversity:
-            return _first(hits, wanted)
-        candidates = _first(hits, max(pool, wanted))
-        chosen = diversified(candidates[:pool], question.diversity, count=min(wanted, pool))
-        return [*chosen, *candidates[pool:]]
+        if question.diversity:
+            hits = diversified(list(islice(hits, POOL)), question.diversity)
+        if question.brand_cap is not None:
+            hits = at_most_a_brand(question.brand_cap, hits)
+        return list(islice(hits, wanted))
 
-    def _hits(self, query: Vectors, where: Filter, *, page: int, question: Question) -> Iterator[Hit]:
+    def _hits(self, question: Question, where: Filter, asked: Asked) -> Iterator[Hit]:
         """Every hit, best first, searched a page at a time: how many the rules drop is not known before."""
         needs_rows = bool(question.negative or question.diversity)
+        page = POOL if question.diversity else 10 * question.limit
         for offset in range(0, _MAX_SCANNED, page):
             hits = self._index.search(
-                query,
+                asked.vectors,
                 where,
                 limit=page,
                 offset=offset,
                 min_score=question.min_score,
                 with_vectors=needs_rows,
+                weights=asked.weights,
             )
             yield from hits
             if len(hits) < page:
                 return
 
-    def _read_asked(self, ids: Sequence[str]) -> dict[str, StoredProduct]:
-        asked = self._index.read(list(dict.fromkeys(ids)), vectors=True) if ids else {}
-        for product_id in ids:
-            stored = asked.get(product_id)
-            if stored is None or stored.state.product is None:
-                raise ProductNotFound(f"no product {product_id!r} is in the index")
-            if stored.vectors is None or not len(stored.vectors):
-                raise ProductNotSearchable(f"product {product_id!r} has no image that could be embedded")
-        return asked
-
-    def _query_vectors(self, question: Question, asked: dict[str, StoredProduct]) -> Vectors:
-        if question.text is not None:
-            return self._batcher.embed_texts([question.text])
-        rows = [_rows(asked, question.positive)] if question.positive else []
-        if question.image is not None:
-            rows.append(self._embed(question.image, name="the uploaded image"))
-        if question.image_url is not None:
-            fetched = self._source.fetch(question.image_url)
-            assert fetched is not None, "only a conditional fetch answers that nothing changed"
-            rows.append(self._embed(fetched.data, name=question.image_url))
-        return np.concatenate(rows)
-
-    def _embed(self, data: bytes, *, name: str) -> Vectors:
-        p = self._batcher.encoder.spec.preprocessing
-        pixels = input_of(data, name=name, p=p, max_pixels=self._max_pixels)
-        return self._batcher.embed_images([pixels], urgent=True)
-
-    def _check_filter(self, where: Filter) -> None:
-        for name in where.attributes:
-            if name not in self._declared:
-                raise InvalidQuery(
-                    f"attr.{name}",
-                    "this attribute is not declared as one to filter on; declared are: "
-                    f"{', '.join(sorted(self._declared)) or 'none'}",
-                )
-        if where.price_min is not None and where.price_max is not None and where.price_min > where.price_max:
-            raise InvalidQuery("price_min", "must not be greater than price_max")
-
-
-def _check_limit(limit: int) -> None:
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidQuery("limit", f"must be 1 to {MAX_LIMIT}")
-
-
-def _check_bounds(question: Question) -> None:
-    _check_limit(question.limit)
-    if question.offset < 0 or question.offset + question.limit > MAX_WINDOW:
-        raise InvalidQuery("offset", f"must be at least 0, and offset + limit at most {MAX_WINDOW}")
-    if question.min_score is not None and not -1 <= question.min_score <= 1:
-        raise InvalidQuery("min_score", "must be a cosine, -1 to 1")
-    if not 0 <= question.diversity <= 1:
-        raise InvalidQuery("diversity", "must be 0 to 1")
-    for name, ids in (("positive", question.positive), ("negative", question.negative)):
-        if len(ids) > MAX_PRODUCTS:
-            raise InvalidQuery(name, f"must name at most {MAX_PRODUCTS} products")
-    by_image = bool(question.positive) or question.image is not None or question.image_url is not None
-    if question.text is not None and by_image:
-        raise InvalidQuery(
-            "text", "can't be mixed with products or images: their scores are on different scales"
+    def _items(self, hits: Sequence[Hit], asked: Asked) -> tuple[SimilarItem, ...]:
+        """The hits with their matches; what has several images and no vectors yet is read for them."""
+        several = [
+            hit.stored.id
+            for hit in hits
+            if hit.stored.vectors is None and sum(image.row is not None for image in hit.stored.images) > 1
+        ]
+        read = self._read(several)
+        return tuple(
+            SimilarItem(product, hit.score, match_of(hit, asked, read.get(hit.stored.id, hit.stored)))
+            for hit in hits
+            if (product := hit.stored.state.product)
         )
-    if question.text is not None and not question.text.strip():
-        raise InvalidQuery("text", "must not be empty")
-    if question.text is None and not by_image:
-        raise InvalidQuery("positive", "give at least one product, an image, an image_url or a text")
-
-
-def _without_asked(question: Question, asked: dict[str, StoredProduct]) -> Filter:
-    where = replace(question.where, exclude_ids=(*question.where.exclude_ids, *asked))
-    if not question.group:
-        return where
-    products = (asked[product_id].state.product for product_id in question.positive)
-    families = (product.group_id for product in products if product and product.group_id)
-    return replace(where, exclude_groups=(*where.exclude_groups, *dict.fromkeys(families)))
-
-
-def _rows(asked: dict[str, StoredProduct], ids: Sequence[str]) -> Vectors:
-    stored = (asked[product_id].vectors for product_id in dict.fromkeys(ids))
-    return np.concatenate([rows for rows in stored if rows is not None])
-
-
-def _first(hits: Iterator[Hit], count: int) -> list[Hit]:
-    return list(islice(hits, count))

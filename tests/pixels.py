@@ -1,8 +1,11 @@
 """An encoder that costs nothing: its vectors are a coarse picture of the image itself."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
+from PIL import ImageColor
 from torch import Tensor
 
 from recommender.encoders.protocol import Embeddings, EncoderSpec, Preprocessing
@@ -33,3 +36,18 @@ class PixelEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         raise TextNotSupported(f"pixels has no text tower, so {len(texts)} texts can't be embedded")
+
+
+class ReadingEncoder(PixelEncoder):
+    """Reads the name of a colour in a text as a picture that is full of it."""
+
+    spec = replace(PixelEncoder.spec, text_tower=True)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        return self.encode_images(torch.stack([_filled(text) for text in texts]))
+
+
+def _filled(text: str) -> Tensor:
+    colour = next(word for word in text.split() if word in ImageColor.colormap)
+    pixel = torch.tensor(ImageColor.getrgb(colour)[:3], dtype=torch.uint8)
+    return pixel[:, None, None].expand(3, GRID, GRID)

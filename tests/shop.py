@@ -5,7 +5,7 @@ product looks like which is known from how it is drawn.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +22,7 @@ from config.settings import Settings
 from recommender.api.app import create_app
 from recommender.api.serve import serve_in_thread
 from recommender.encoders.preprocess import to_input
+from recommender.encoders.protocol import Encoder
 from recommender.events import Upsert
 from recommender.images.decode import decode
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
@@ -101,12 +102,14 @@ class Shop:
 
 
 @contextmanager
-def opened_shop(store: ObjectStore, data_dir: Path, **values: Any) -> Iterator[Shop]:
+def opened_shop(
+    store: ObjectStore, data_dir: Path, encoder: Callable[[], Encoder] = PixelEncoder, **values: Any
+) -> Iterator[Shop]:
     """An empty shop; `values` are settings."""
     values = {"index": {"attributes": ["colour", "sizes"]}, **values}
     s3 = {"endpoint_url": store.endpoint_url, "buckets": [store.bucket]}
     settings = Settings(_env_file=None, data_dir=data_dir, s3=s3, **values)
-    with open_resources(settings, load=lambda _: PixelEncoder()) as resources:
+    with open_resources(settings, load=lambda _: encoder()) as resources:
         yield Shop(settings, resources, store)
 
 

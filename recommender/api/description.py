@@ -75,6 +75,8 @@ def _name_form_fields(form: Schema, attributes: tuple[str, ...]) -> None:
     form["additionalProperties"] = False
     for name in attributes:
         form["properties"][f"attr.{name}"] = {"type": "array", "items": {"type": "string"}}
+        for bound in ("min", "max"):
+            form["properties"][f"attr.{name}.{bound}"] = {"type": "number"}
 
 
 def _add_answers(method: str, operation: Schema) -> None:

@@ -20,7 +20,7 @@ _FIELDS: dict[str, Any] = {
 }
 _IMAGE = "s3://shop-images/sku-123/front.jpg"
 _PRODUCT = {"id": "sku-123", "version": 1732350000000, "searchable": True, **_FIELDS, "images": [_IMAGE]}
-_SIMILAR = {
+_SIMILAR: dict[str, Any] = {
     "items": [
         {
             "id": "sku-456",
@@ -30,11 +30,12 @@ _SIMILAR = {
             "group_id": "style-81",
             "url": "https://shop.example/p/sku-456",
             "images": ["s3://shop-images/sku-456/front.jpg"],
+            "match": {"asked": "sku-123", "asked_image": 0, "image": 0},
         }
     ],
-    "encoder": _FINGERPRINT,
-    "took_ms": 3.2,
+    "relaxed": [],
 }
+_SAID = {"encoder": _FINGERPRINT, "took_ms": 3.2}
 
 PARAMETERS: dict[str, Any] = {
     "product_id": "sku-123",
@@ -48,10 +49,20 @@ PARAMETERS: dict[str, Any] = {
     "brand": ["Acme", "Bolt"],
     "price_min": 50,
     "price_max": 150,
+    "currency": "EUR",
     "in_stock": True,
+    "exclude_id": ["sku-9"],
+    "exclude_brand": ["Zeta"],
+    "price_within": 0.2,
+    "not_dearer": True,
+    "seed_brand": "other",
+    "exclude_family": True,
     "min_score": 0.5,
     "diversity": 0.3,
     "group": True,
+    "brand_cap": 2,
+    "relax": ["attributes", "price"],
+    "field": ["brand", "category"],
 }
 """By the name of a query or path parameter."""
 
@@ -63,7 +74,7 @@ _PROBLEMS = {
         KINDS[errors.ImageNotAllowed],
         "https://other.example/a.jpg: its host is not on the allow-list",
     ),
-    404: (KINDS[errors.ProductNotFound], "no product 'sku-123' is in the index"),
+    404: (KINDS[errors.ProductNotFound], "no product 'sku-124' is in the index"),
     408: (BODY_NOT_IN_TIME, "it did not arrive within 20 s"),
     409: (KINDS[errors.ProductNotSearchable], "product 'sku-123' has no image that could be embedded"),
     413: (KINDS[errors.ImageTooLarge], "the uploaded image: is larger than 16777216 bytes"),
@@ -73,8 +84,8 @@ _PROBLEMS = {
     504: (NOT_IN_TIME, "there was no answer within 20 s"),
 }
 PROBLEMS = {
-    status: body_of(
-        status, detail, kind=kind, parameter="limit" if status == 400 else None, request_id="5c9d1f7ab0e34d22"
+    status: body_of(status, detail, kind, "limit" if status == 400 else None, "5c9d1f7ab0e34d22").model_dump(
+        exclude_none=True
     )
     for status, (kind, detail) in _PROBLEMS.items()
 }
@@ -97,17 +108,33 @@ OPERATIONS: dict[tuple[str, str], Example] = {
     ("get", "/v1/categories"): Example(
         {"categories": {"women": 3, "women/shoes": 3, "women/shoes/boots": 2, "women/shoes/pumps": 1}}
     ),
+    ("get", "/v1/facets"): Example(
+        {"facets": {"brand": {"Acme": 2, "Bolt": 1}, "category": {"women": 3, "women/shoes": 3}}, "total": 3}
+    ),
+    ("get", "/v1/catalog"): Example(
+        {
+            "catalog": "lookalike",
+            "encoder": _FINGERPRINT,
+            "text": False,
+            "attributes": ["colour", "sizes"],
+            "max_upload_bytes": 16777216,
+        }
+    ),
     ("get", "/v1/products"): Example({"items": [_PRODUCT], "cursor": PARAMETERS["cursor"]}),
     ("get", "/v1/products/{product_id}"): Example(_PRODUCT),
     ("get", "/v1/products/{product_id}/images/{n}"): Example(),
-    ("get", "/v1/products/{product_id}/similar"): Example(_SIMILAR),
+    ("get", "/v1/products/{product_id}/similar"): Example(_SIMILAR | _SAID),
     ("post", "/v1/similar"): Example(
-        _SIMILAR,
+        _SIMILAR | _SAID,
         {
             "like two products, and unlike a third": {
-                "positive": ["sku-123", "sku-124"],
+                "positive": ["sku-123", {"id": "sku-124", "weight": 0.5}],
                 "negative": ["sku-9"],
-                "filter": {"category": ["women/shoes"], "in_stock": True, "attributes": {"colour": ["black"]}},
+                "filter": {
+                    "category": ["women/shoes"],
+                    "in_stock": True,
+                    "attributes": {"colour": ["black"]},
+                },
                 "limit": 8,
             },
             "like an image by its address": {
@@ -119,8 +146,19 @@ OPERATIONS: dict[tuple[str, str], Example] = {
             "like a text": {"text": "black ankle boots with a low heel", "min_score": 0.1},
         },
     ),
+    ("post", "/v1/similar/batch"): Example(
+        {"answers": [_SIMILAR, {"problem": PROBLEMS[404]}], **_SAID},
+        {
+            "two questions, one of a product that is unknown": {
+                "questions": [
+                    {"positive": ["sku-123"], "filter": {"in_stock": True}, "limit": 4},
+                    {"positive": ["sku-124"]},
+                ]
+            }
+        },
+    ),
     ("post", "/v1/similar/image"): Example(
-        _SIMILAR,
+        _SIMILAR | _SAID,
         {"a photo, among boots": {"file": "photo.jpg", "category": ["women/shoes/boots"], "limit": 8}},
     ),
 }

@@ -1,10 +1,14 @@
 """Answers on the wire."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from recommender.catalog import Answer, Product
+from recommender.api.problems import Problem, problem_of
+from recommender.catalog import Answer, Product, Relaxation
+from recommender.errors import LookalikeError
 from recommender.index.protocol import Page, StoredProduct
 
 
@@ -46,14 +50,70 @@ class _Scored(BaseModel):
     score: float = Field(description="cosine of the best pair of images, -1 to 1")
 
 
+class MatchView(BaseModel):
+    """Which image of an answer is like which image that was asked about; both count from 0."""
+
+    asked: str | None = Field(description="the product whose image it is; null for a photo or a text")
+    asked_image: int | None = Field(description="which of that product's images")
+    image: int = Field(description="which of the answer's images")
+
+
 class Item(_Document, _Scored):
     """One answer."""
 
+    match: MatchView
 
-class SimilarAnswer(BaseModel):
+
+class RelaxedAttributes(BaseModel):
+    """Attributes are not filtered on any more."""
+
+    step: Literal["attributes"]
+    dropped: list[str]
+
+
+class RelaxedPrice(BaseModel):
+    """The price is filtered on within wider bounds."""
+
+    step: Literal["price"]
+    price_min: float | None
+    price_max: float | None
+
+
+class RelaxedCategory(BaseModel):
+    """The parent categories are filtered on."""
+
+    step: Literal["category"]
+    category: list[str]
+
+
+class _Answers(BaseModel):
+    items: list[Item]
+    relaxed: list[RelaxedAttributes | RelaxedPrice | RelaxedCategory] = Field(
+        description="the steps by which the filter was widened, in their order"
+    )
+
+
+class SimilarAnswer(_Answers):
     """The answers, best first."""
 
-    items: list[Item]
+    encoder: str = Field(description="fingerprint of the encoder that compared")
+    took_ms: float
+
+
+class OneAnswer(_Answers):
+    """The answers to one question of several."""
+
+
+class NoAnswer(BaseModel):
+    """What is wrong with one question of several."""
+
+    problem: Problem
+
+
+class BatchAnswer(BaseModel):
+    """An answer a question, in their order."""
+
+    answers: list[OneAnswer | NoAnswer]
     encoder: str = Field(description="fingerprint of the encoder that compared")
     took_ms: float
 
@@ -88,6 +148,23 @@ class CategoryCounts(BaseModel):
     categories: dict[str, int]
 
 
+class FacetCounts(BaseModel):
+    """Searchable products that the filter matches, by value of each field, most frequent first."""
+
+    facets: dict[str, dict[str, int]]
+    total: int = Field(description="all of them")
+
+
+class CatalogView(BaseModel):
+    """What can be asked of this catalog."""
+
+    catalog: str
+    encoder: str = Field(description="fingerprint of the encoder that compares")
+    text: bool = Field(description="whether it reads text")
+    attributes: list[str] = Field(description="declared attributes, which can be filtered on")
+    max_upload_bytes: int = Field(description="size of a photo, at most")
+
+
 class Health(BaseModel):
     """A probe that succeeded."""
 
@@ -96,8 +173,16 @@ class Health(BaseModel):
 
 def similar_answer(answer: Answer) -> SimilarAnswer:
     """Shape an answer."""
-    items = [Item(**_document(item.product), score=round(item.score, 6)) for item in answer.items]
-    return SimilarAnswer(items=items, encoder=answer.encoder, took_ms=answer.took_ms)
+    return SimilarAnswer(**_answers(answer), encoder=answer.encoder, took_ms=answer.took_ms)
+
+
+def batch_answer(answers: Sequence[Answer | LookalikeError], *, encoder: str, took_ms: float) -> BatchAnswer:
+    """Shape the answers to several questions."""
+    shaped = [
+        OneAnswer(**_answers(answer)) if isinstance(answer, Answer) else NoAnswer(problem=problem_of(answer))
+        for answer in answers
+    ]
+    return BatchAnswer(answers=shaped, encoder=encoder, took_ms=took_ms)
 
 
 def product_view(stored: StoredProduct) -> ProductView:
@@ -124,6 +209,21 @@ def product_with_vectors(stored: StoredProduct) -> ProductWithVectors:
 def product_list(page: Page) -> ProductList:
     """Shape a page of live products."""
     return ProductList(items=[product_view(stored) for stored in page.products], cursor=page.cursor)
+
+
+def _answers(answer: Answer) -> dict[str, Any]:
+    items = [
+        Item(**_document(item.product), score=round(item.score, 6), match=MatchView(**asdict(item.match)))
+        for item in answer.items
+    ]
+    return {"items": items, "relaxed": [_RELAXED[step.step](step) for step in answer.relaxed]}
+
+
+_RELAXED: dict[str, Callable[[Relaxation], RelaxedAttributes | RelaxedPrice | RelaxedCategory]] = {
+    "attributes": lambda step: RelaxedAttributes(step="attributes", dropped=list(step.dropped)),
+    "price": lambda step: RelaxedPrice(step="price", price_min=step.price_min, price_max=step.price_max),
+    "category": lambda step: RelaxedCategory(step="category", category=list(step.category)),
+}
 
 
 def _live(stored: StoredProduct) -> Product:

@@ -84,21 +84,19 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Build the answer; without `kind`, of type about:blank."""
+    body = body_of(status, detail, kind, parameter, REQUEST_ID.get()).model_dump(exclude_none=True)
     # In ASCII: a detail may quote what UTF-8 can't say, like half of a surrogate pair.
-    text = json.dumps(body_of(status, detail, kind=kind, parameter=parameter, request_id=REQUEST_ID.get()))
-    return Response(text, status, headers, media_type="application/problem+json")
+    return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
 
-def body_of(status: int, detail: str, *, kind: Kind | None = None, **said: str | None) -> dict[str, Any]:
-    """The JSON of a problem; `said` are its other fields."""
-    body = Problem(
-        type=f"urn:lookalike:problem:{kind.name}" if kind else "about:blank",
-        title=kind.title if kind else HTTPStatus(status).phrase,
-        status=status,
-        detail=detail,
-        **said,
-    )
-    return body.model_dump(exclude_none=True)
+def problem_of(error: errors.LookalikeError) -> Problem:
+    """The problem that an error is, for an answer that holds others too.
+
+    Raises:
+        LookalikeError: the error itself, if it is none of a question's.
+    """
+    kind = _kind_of(error)
+    return body_of(kind.status, str(error), kind, getattr(error, "parameter", None))
 
 
 def install(app: FastAPI) -> None:
@@ -109,9 +107,8 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_lookalike_error(_: Request, error: Exception) -> Response:
-    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
-    if kind is None:
-        raise error
+    assert isinstance(error, errors.LookalikeError)
+    kind = _kind_of(error)
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if kind.status == HTTPStatus.SERVICE_UNAVAILABLE else None
     if headers:
         log.warning("query_failed", extra={"error": type(error).__name__, "detail": str(error)})
@@ -120,22 +117,44 @@ async def _on_lookalike_error(_: Request, error: Exception) -> Response:
     )
 
 
+def _kind_of(error: errors.LookalikeError) -> Kind:
+    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+    if kind is None:
+        raise error
+    return kind
+
+
+def body_of(
+    status: int, detail: str, kind: Kind | None, parameter: str | None, request_id: str | None = None
+) -> Problem:
+    """The body of a problem; without `kind`, of type about:blank."""
+    return Problem(
+        type=f"urn:lookalike:problem:{kind.name}" if kind else "about:blank",
+        title=kind.title if kind else HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        parameter=parameter,
+        request_id=request_id,
+    )
+
+
 async def _on_validation_error(_: Request, error: Exception) -> Response:
     """A malformed parameter is an invalid query, whoever found it."""
     assert isinstance(error, RequestValidationError)
-    found = [(_parameter(item["loc"]), _reason(item)) for item in error.errors()]
+    found = [(_parameter(item["loc"]), str(item["msg"])) for item in error.errors()]
     detail = "; ".join(f"{name}: {reason}" if name else reason for name, reason in found)
     kind = KINDS[errors.InvalidQuery]
     return problem(kind.status, detail, kind=kind, parameter=found[0][0] or None)
 
 
 def _parameter(location: tuple[str | int, ...]) -> str:
-    """`("query", "limit")` is limit; `("body", "filter", "price_min")` is filter.price_min."""
-    return ".".join(str(part) for part in location[1:])
+    """`("query", "limit")` is limit; `("body", "filter", "price_min")` is filter.price_min.
 
-
-def _reason(item: Mapping[str, Any]) -> str:
-    return str(item["msg"])
+    What is in brackets tells the kinds of a value apart, and is no name of the sender's.
+    """
+    if len(location) == 2 and isinstance(location[1], int):
+        return ""  # where in the body it stops to be JSON
+    return ".".join(str(part) for part in location[1:] if not str(part).startswith("("))
 
 
 async def _on_http_exception(_: Request, error: Exception) -> Response:

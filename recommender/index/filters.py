@@ -69,16 +69,22 @@ def _wanted(filter_: Filter, schema: Schema) -> Iterator[Condition]:
         yield OneOf("brand", list(filter_.brand))
     if filter_.price_min is not None or filter_.price_max is not None:
         yield Between("price", filter_.price_min, filter_.price_max)
+    if filter_.currency is not None:
+        yield OneOf("currency", [filter_.currency])
     if filter_.in_stock is not None:
         yield OneOf("in_stock", [int(filter_.in_stock)])
     for key, values in filter_.attributes.items():
         field = schema.attribute_field(key)
         if values:
             yield OneOf(field, [attribute_token(value) for value in values])
+    for key, bounds in filter_.ranges.items():
+        yield Between(schema.number_field(key), bounds.low, bounds.high)
 
 
 def _unwanted(filter_: Filter, schema: Schema) -> Iterator[Condition]:
     if filter_.exclude_ids:
         yield PointIs(tuple(schema.point_id(product_id) for product_id in filter_.exclude_ids))
+    if filter_.exclude_brands:
+        yield OneOf("brand", list(filter_.exclude_brands))
     if filter_.exclude_groups:
         yield OneOf("group_id", list(filter_.exclude_groups))

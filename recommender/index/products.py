@@ -65,12 +65,13 @@ class PointIndex:
         offset: int = 0,
         min_score: float | None = None,
         with_vectors: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> list[Hit]:
         """Return the products nearest to any row of `vectors` ((Q, D)), best first.
 
         MAX_SIM sums over the rows of a query, so every row is a query of its own, merged by maximum.
         The best `offset + limit` of each hold the best of all: whatever is missing from the list of
-        its best row is beaten by that whole list.
+        its best row is beaten by that whole list. That holds whatever the rows weigh.
 
         Raises:
             ValueError: a row is not finite or not of the collection's dimension.
@@ -79,16 +80,20 @@ class PointIndex:
         self._check_rows(vectors, "the query")
         if not len(vectors) or limit < 1:
             return []
-        best: dict[str, FoundPoint] = {}
-        for point in self._nearest(vectors, where, offset + limit, with_vectors):
-            known = best.setdefault(point.payload["id"], point)
-            if point.score > known.score:
-                best[point.payload["id"]] = point
-        ranked = sorted(best.values(), key=lambda point: (-point.score, point.payload["id"]))
+        best: dict[str, tuple[float, int, FoundPoint]] = {}
+        weights = weights or [1.0] * len(vectors)
+        for row, points in enumerate(self._nearest(vectors, where, offset + limit, with_vectors)):
+            for point in points:
+                relevance, known = weights[row] * point.score, best.get(point.payload["id"])
+                if known is None or relevance > known[0]:
+                    best[point.payload["id"]] = (relevance, row, point)
+        ranked = sorted(best.values(), key=lambda found: (-found[0], found[2].payload["id"]))
         return [
-            Hit(_stored(point), min(1.0, max(-1.0, point.score)))  # rounding may leave [-1, 1]
-            for point in ranked[offset : offset + limit]
-            if min_score is None or point.score >= min_score
+            Hit(
+                _stored(point), min(1.0, max(-1.0, point.score)), row, weights[row]
+            )  # rounding may leave [-1, 1]
+            for relevance, row, point in ranked[offset : offset + limit]
+            if min_score is None or relevance >= min_score
         ]
 
     def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
@@ -147,8 +152,10 @@ class PointIndex:
         if known:
             yield Replace(tuple(known), tuple(revs))
 
-    def _nearest(self, rows: Vectors, where: Filter, wanted: int, with_vectors: bool) -> Iterator[FoundPoint]:
-        """The best `wanted` of every row, and those of the same score as the last of them.
+    def _nearest(
+        self, rows: Vectors, where: Filter, wanted: int, with_vectors: bool
+    ) -> list[list[FoundPoint]]:
+        """For every row the best `wanted`, and those of the same score as the last of them.
 
         Shops reuse a photo for many products, and engines cut such a tie anywhere: pages would
         overlap.
@@ -158,7 +165,7 @@ class PointIndex:
             found = self._store.nearest(rows, self._where(where), limit=size, vectors=with_vectors)
             cut = any(len(p) == size and p[-1].score == p[wanted - 1].score for p in found)
             if not cut or size > wanted + _MOST_TIES:
-                return (point for points in found for point in points)
+                return found
             size = wanted + 4 * (size - wanted)
 
     def _check(self, write: Write) -> None:

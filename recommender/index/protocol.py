@@ -61,10 +61,21 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result; `score` is the cosine of the best pair of rows, in [-1, 1]."""
+    """One search result; `score` is the cosine of its best pair of rows, in [-1, 1].
+
+    `asked_row` is the row of the query in that pair, and `weight` what that row counts for: the best pair is
+    that of the greatest weight x cosine.
+    """
 
     stored: StoredProduct
     score: float
+    asked_row: int = 0
+    weight: float = 1.0
+
+    @property
+    def relevance(self) -> float:
+        """What hits are ordered by."""
+        return self.weight * self.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +127,12 @@ class ProductIndex(Protocol):
         offset: int = 0,
         min_score: float | None = None,
         with_vectors: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> list[Hit]:
         """Return the products nearest to any row of `vectors` ((Q, D)), best first.
 
-        The filter applies inside the search. Ties are broken by product id.
+        The filter applies inside the search. Ties are broken by product id. `weights`, one a row, in (0, 1],
+        are what its cosines count for. `min_score` is the least relevance.
         """
         ...
 

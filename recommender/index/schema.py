@@ -7,6 +7,7 @@ Flags are no booleans: the embedded engine's MatchValue(True) matches the intege
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from recommender.errors import InvalidQuery
 from recommender.index.protocol import IndexedImage, StoredProduct, Vectors, Write
 from recommender.merge import FieldPatch, ProductState, Stamp
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 VECTOR = "image"
 
 Status = Literal["searchable", "imageless", "stub", "deleted"]
@@ -28,6 +29,9 @@ patches that wait for their upsert; a tombstone."""
 
 SEARCHABLE: tuple[str, ...] = ("searchable",)
 LIVE: tuple[str, ...] = ("searchable", "imageless")
+
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d+)?(e[+-]?\d{1,2})?", re.ASCII)
+"""What a range compares: a text that says a number counts, as it does where values are compared as text."""
 
 IndexKind = Literal["keyword", "integer", "float"]
 _INDEXES: dict[str, IndexKind] = {
@@ -39,6 +43,7 @@ _INDEXES: dict[str, IndexKind] = {
     "group_id": "keyword",
     "in_stock": "integer",
     "price": "float",
+    "currency": "keyword",
 }
 
 
@@ -60,7 +65,9 @@ class Schema:
     @property
     def payload_indexes(self) -> dict[str, IndexKind]:
         """Every payload index that must exist before the first point."""
-        return {**_INDEXES, **{f"attributes.{key}": "keyword" for key in self.attributes}}
+        texts: dict[str, IndexKind] = {f"attributes.{key}": "keyword" for key in self.attributes}
+        numbers: dict[str, IndexKind] = {f"numbers.{key}": "float" for key in self.attributes}
+        return {**_INDEXES, **texts, **numbers}
 
     def attribute_field(self, key: str) -> str:
         """The payload field of a declared attribute.
@@ -74,6 +81,15 @@ class Schema:
                 f"attributes.{key}", f"is not declared in INDEX__ATTRIBUTES (declared: {declared})"
             )
         return f"attributes.{key}"
+
+    def number_field(self, key: str) -> str:
+        """The payload field of a declared attribute's numbers.
+
+        Raises:
+            InvalidQuery: the settings don't declare it.
+        """
+        self.attribute_field(key)
+        return f"numbers.{key}"
 
     def facet_field(self, field: str) -> str:
         """The payload field whose values can be counted.
@@ -161,17 +177,23 @@ def _filter_fields(product: Product) -> dict[str, Any]:
 
     Those that can't be declared are left out: engines read dots, brackets and quotes in a field as a path.
     """
+    tokens = {
+        key: [attribute_token(item) for item in (value if isinstance(value, tuple) else (value,))]
+        for key, value in product.attributes.items()
+        if FILTERABLE_NAME.fullmatch(key)
+    }
+    numbers = {
+        key: [float(text) for text in texts if _NUMBER.fullmatch(text)] for key, texts in tokens.items()
+    }
     return {
         "category": category_ancestors(product.category),
         "brand": product.brand,
         "group_id": product.group_id,
         "in_stock": int(product.in_stock),
         "price": product.price,
-        "attributes": {
-            key: [attribute_token(item) for item in (value if isinstance(value, tuple) else (value,))]
-            for key, value in product.attributes.items()
-            if FILTERABLE_NAME.fullmatch(key)
-        },
+        "currency": product.currency,
+        "attributes": tokens,
+        "numbers": {key: found for key, found in numbers.items() if found},
     }
 
 

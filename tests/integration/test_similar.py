@@ -1,13 +1,16 @@
 """The recommender's answers, from the real engine; which product looks like which is drawn."""
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recommender.catalog import Answer, Filter
+from recommender.catalog import Answer, Filter, Match, Relaxation
+from recommender.encoders.batcher import DynamicBatcher
 from recommender.errors import (
     ImageNotAllowed,
     ImageNotDecodable,
@@ -19,8 +22,10 @@ from recommender.errors import (
 from recommender.events import Delete, Patch
 from recommender.index.protocol import Write
 from recommender.merge import UNKNOWN, merge
-from recommender.similar import Question
-from tests.shop import Shop, draw, filled_shop
+from recommender.question import Question, Weighted
+from recommender.similar import Recommender
+from tests.pixels import ReadingEncoder
+from tests.shop import COLOURS, Shop, draw, filled_shop
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +176,34 @@ def test_what_is_no_image_is_said(catalog: Shop) -> None:
         ask(catalog, image=b"<html>")
 
 
+@pytest.fixture(scope="module")
+def reading(catalog: Shop) -> Iterator[Shop]:
+    """The same shop, asked with an encoder that reads."""
+    with closing(DynamicBatcher(ReadingEncoder(), 4)) as batcher:
+        resources = catalog.resources
+        recommender = Recommender(resources.index, batcher, resources.source, catalog.settings)
+        yield replace(catalog, resources=replace(resources, recommender=recommender))
+
+
+def test_a_text_is_answered_by_what_it_says(reading: Shop) -> None:
+    for colour in COLOURS:
+        answer = reading.recommender.similar(Question(text=colour, limit=2))
+        assert {item.product.attributes["colour"] for item in answer.items} == {colour}
+        assert {(item.match.asked, item.match.asked_image) for item in answer.items} == {(None, None)}
+
+
+def test_a_text_moves_products_and_photos_towards_it(reading: Shop) -> None:
+    positive = ("round-red-0",)
+    plain = ask(reading, positive=positive, limit=23)
+    assert ask(reading, positive=positive, text="gold", text_weight=0, limit=23) == plain
+    steered = ask(reading, positive=positive, text="gold", text_weight=0.6, limit=23)
+    assert steered.index("square-gold-0") < plain.index("square-gold-0")
+    only = ask(reading, positive=positive, text="gold", text_weight=1, limit=23)
+    assert only == [one for one in ask(reading, text="gold", limit=24) if one != "round-red-0"]
+    photo = ask(reading, image=draw("tall", "blue"), text="green", negative=("tall-blue-0",), limit=23)
+    assert "tall-blue-1" not in photo
+
+
 def test_a_text_needs_a_text_tower(catalog: Shop) -> None:
     with pytest.raises(TextNotSupported):
         ask(catalog, text="red boots")
@@ -209,3 +242,115 @@ def test_categories_count_what_is_below_them(catalog: Shop) -> None:
         "shapes/square": 8,
         "shapes/tall": 8,
     }
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"price_within": 0.0}, {"round-red"}),
+        ({"price_within": 0.15}, {"round-red", "round-green"}),
+        ({"not_dearer": True}, {"round-red"}),
+        ({"not_dearer": True, "where": Filter(currency="USD")}, set()),
+        ({"seed_brand": "same", "where": Filter(category=("shapes/round",))}, {"round-red", "round-blue"}),
+        ({"seed_brand": "same", "where": Filter(brand=("Bolt",))}, set()),
+        (
+            {"seed_brand": "other", "where": Filter(category=("shapes/round",))},
+            {"round-green", "round-gold"},
+        ),
+        (
+            {"exclude_family": True, "where": Filter(category=("shapes/round",))},
+            {"round-green", "round-blue", "round-gold"},
+        ),
+    ],
+)
+def test_answers_are_compared_with_the_seed(catalog: Shop, rules: dict[str, Any], expected: set[str]) -> None:
+    found = ask(catalog, positive=("round-red-0",), limit=100, **rules)
+    assert {product_id.rpartition("-")[0] for product_id in found} == expected
+
+
+def test_a_brand_fills_no_more_than_its_cap(catalog: Shop) -> None:
+    for rules in ({}, {"diversity": 0.4}):
+        answer = catalog.recommender.similar(
+            Question(positive=("round-red-0",), brand_cap=3, limit=20, **rules)
+        )
+        assert Counter(item.product.brand for item in answer.items) == {"Acme": 3, "Bolt": 3}
+
+
+def test_a_weight_decides_between_those_that_are_liked(catalog: Shop) -> None:
+    liked = (Weighted("round-red-0", 1.0), Weighted("tall-blue-0", 0.5))
+    found = ask(catalog, positive=liked, limit=24)
+    assert found[0] == "round-red-1"
+    answer = catalog.recommender.similar(Question(positive=liked, limit=24))
+    relevance = [item.score * {"round-red-0": 1.0}.get(item.match.asked or "", 0.5) for item in answer.items]
+    assert relevance == sorted(relevance, reverse=True)
+    assert ask(catalog, positive=(liked[0], Weighted("tall-blue-0", 1.0)), limit=24) != found
+
+
+def test_a_light_dislike_drops_less(catalog: Shop) -> None:
+    heavy = ask(catalog, positive=("round-red-0",), negative=("square-red-0",), limit=100)
+    light = ask(catalog, positive=("round-red-0",), negative=(Weighted("square-red-0", 0.5),), limit=100)
+    assert set(heavy) < set(light)
+
+
+def test_the_answer_says_which_image_is_like_which(own_shop: Shop) -> None:
+    own_shop.add("seed", draw("tall", "gold"), draw("square", "blue"))
+    own_shop.add("found", draw("round", "green"), draw("round", "red"), draw("square", "blue", shift=1))
+    answer = own_shop.recommender.similar(Question(positive=("seed",), limit=100))
+    matches = {item.product.id: item.match for item in answer.items}
+    assert matches["found"] == Match("seed", 1, 2)
+    assert matches["tall-gold-0"] == Match("seed", 0, 0)
+    by_photo = own_shop.recommender.similar(Question(image=draw("round", "red"), limit=3)).items
+    assert {item.product.id: item.match for item in by_photo}["found"] == Match(None, None, 1)
+    for rules in ({"diversity": 0.2}, {"negative": ("tall-red-0",)}):
+        asked = Question(positive=("seed",), limit=100, **rules)
+        found = {item.product.id: item.match for item in own_shop.recommender.similar(asked).items}
+        assert found["found"] == Match("seed", 1, 2)
+
+
+def test_the_filter_is_relaxed_step_by_step_until_a_page_is_full(catalog: Shop) -> None:
+    strict = Filter(category=("shapes/round",), attributes={"colour": ("red",)}, price_max=11)
+    question = Question(positive=("round-red-0",), where=strict, relax=("attributes", "price", "category"))
+    few = catalog.recommender.similar(replace(question, limit=1))
+    assert (ids(few), few.relaxed) == (["round-red-1"], ())
+    more = catalog.recommender.similar(replace(question, limit=3))
+    assert more.relaxed == (Relaxation("attributes", dropped=("colour",)),)
+    assert {item.product.price for item in more.items} <= {10.0, 11.0}
+    most = catalog.recommender.similar(replace(question, limit=100))
+    assert [step.step for step in most.relaxed] == ["attributes", "price", "category"]
+    assert {item.product.category for item in most.items} == {("shapes/round",)}
+    assert len(most.items) == 7  # up to 13.75
+    pages = [
+        ids(catalog.recommender.similar(replace(question, limit=3, offset=offset))) for offset in (0, 3, 6)
+    ]
+    assert pages[0] == ids(more)
+    assert len({one for page in pages for one in page}) == sum(map(len, pages)) == 3
+
+
+def test_many_questions_are_one_call_and_each_fails_alone(catalog: Shop) -> None:
+    questions = [
+        Question(positive=("round-red-0",), limit=2),
+        Question(positive=("nobody",)),
+        Question(positive=("tall-blue-0",), limit=0),
+        Question(image=draw("tall", "gold"), limit=1),
+    ]
+    first, unknown, wrong, photo = catalog.recommender.similar_many(questions)
+    assert isinstance(first, Answer)
+    assert ids(first) == ask(catalog, positive=("round-red-0",), limit=2)
+    assert isinstance(unknown, ProductNotFound)
+    assert isinstance(wrong, InvalidQuery)
+    assert isinstance(photo, Answer)
+    assert ids(photo)[0].startswith("tall-gold")
+    for count in (0, 101):
+        with pytest.raises(InvalidQuery, match="questions"):
+            catalog.recommender.similar_many([questions[0]] * count)
+
+
+def test_facets_count_what_the_filter_leaves(catalog: Shop) -> None:
+    where = Filter(category=("shapes/tall",), in_stock=True)
+    assert catalog.recommender.facet("brand", where) == {"Acme": 2, "Bolt": 2}
+    assert catalog.recommender.facet("attr.colour", where) == dict.fromkeys(COLOURS, 1)
+    assert catalog.recommender.facet("category", where) == {"shapes": 4, "shapes/tall": 4}
+    assert catalog.recommender.count(where) == 4
+    for field in ("attr.weight", "price", ""):
+        with pytest.raises(InvalidQuery):
+            catalog.recommender.facet(field, where)

@@ -7,8 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Response
 
 from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
+from recommender.api.filters import ATTRIBUTE_PARAMETER
 from recommender.api.models import (
+    CatalogView,
     CategoryCounts,
+    FacetCounts,
     ProductList,
     ProductView,
     ProductWithVectors,
@@ -17,7 +20,7 @@ from recommender.api.models import (
     product_with_vectors,
 )
 from recommender.api.parameters import (
-    ATTRIBUTE_PARAMETER,
+    FacetParameters,
     ListParameters,
     ProductParameters,
     ThumbnailParameters,
@@ -34,6 +37,26 @@ _CACHING = "private, max-age=3600"
 def categories(resources: Owned) -> CategoryCounts:
     """Searchable products by category path, sorted by path; a category counts what is below it."""
     return CategoryCounts(categories=resources.recommender.categories())
+
+
+@router.get("/facets", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)
+def facets(parameters: Annotated[FacetParameters, Query()], resources: Owned) -> FacetCounts:
+    """How many searchable products a filter matches, by category, brand or attribute."""
+    where = parameters.where()
+    counts = {field: resources.recommender.facet(field, where) for field in parameters.field}
+    return FacetCounts(facets=counts, total=resources.recommender.count(where))
+
+
+@router.get("/catalog", responses=responses(401), dependencies=[Depends(no_parameters)])
+def catalog(resources: Owned, settings: Configured) -> CatalogView:
+    """What can be asked of this catalog."""
+    return CatalogView(
+        catalog=settings.catalog,
+        encoder=resources.index.fingerprint,
+        text=resources.encoder.spec.text_tower,
+        attributes=list(settings.index.attributes),
+        max_upload_bytes=settings.api.max_upload_bytes,
+    )
 
 
 @router.get("/products", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)

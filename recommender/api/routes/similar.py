@@ -1,15 +1,17 @@
 """What looks like this: a product, several, a photo, a text."""
 
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Query
 
 from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
-from recommender.api.models import SimilarAnswer, similar_answer
-from recommender.api.parameters import ATTRIBUTE_PARAMETER, SimilarParameters, SimilarRequest, UploadForm
+from recommender.api.filters import ATTRIBUTE_PARAMETER
+from recommender.api.models import BatchAnswer, SimilarAnswer, batch_answer, similar_answer
+from recommender.api.parameters import BatchRequest, SimilarParameters, SimilarRequest, UploadForm
 from recommender.api.problems import responses
 from recommender.errors import ImageTooLarge
-from recommender.similar import Question
+from recommender.question import Question
 
 router = APIRouter(prefix="/v1", tags=["similar"])
 upload_router = APIRouter(prefix="/v1", tags=["similar"])
@@ -37,7 +39,7 @@ def similar_to_product(
     dependencies=[Depends(no_parameters)],
 )
 def similar_to_several(request: SimilarRequest, resources: Owned) -> SimilarAnswer:
-    """Products that look like any of several, like an image by its address, or like a text.
+    """Products that look like any of several, like an image by its address, like a text, or a mixture.
 
     A candidate that looks more like one of `negative` than like the positives is dropped. 422 says
     that the encoder has no text tower, or that the image can't be decoded.
@@ -45,15 +47,29 @@ def similar_to_several(request: SimilarRequest, resources: Owned) -> SimilarAnsw
     return similar_answer(resources.recommender.similar(request.question()))
 
 
+@router.post(
+    "/similar/batch",
+    responses=responses(400, 401, 413, 503),
+    dependencies=[Depends(no_parameters)],
+)
+def similar_to_many(request: BatchRequest, resources: Owned) -> BatchAnswer:
+    """Many questions in one call; what is wrong with one of them is said in its place."""
+    started = time.perf_counter()
+    questions = [question.question() for question in request.questions]
+    answers = resources.recommender.similar_many(questions)
+    took_ms = round((time.perf_counter() - started) * 1000, 2)
+    return batch_answer(answers, encoder=resources.index.fingerprint, took_ms=took_ms)
+
+
 @upload_router.post(
     "/similar/image",
-    responses=responses(400, 401, 413, 422, 503),
+    responses=responses(400, 401, 404, 409, 413, 422, 503),
     dependencies=[Depends(no_parameters)],
 )
 def similar_to_photo(
     form: Annotated[UploadForm, File()], resources: Owned, settings: Configured
 ) -> SimilarAnswer:
-    """Products that look like an uploaded photo; rules, filters and `attr.NAME` are form fields.
+    """Products that look like an uploaded photo, products and a text mixed in; everything is a form field.
 
     413 comes while the upload still runs. 422 says that it is not an image we can decode.
     """
@@ -61,5 +77,4 @@ def similar_to_photo(
     photo = form.file.file.read(limit + 1)
     if len(photo) > limit:
         raise ImageTooLarge("the uploaded image", f"is larger than {limit} bytes")
-    question = Question(image=photo, where=form.where(), **form.rules())
-    return similar_answer(resources.recommender.similar(question))
+    return similar_answer(resources.recommender.similar(form.question(photo)))

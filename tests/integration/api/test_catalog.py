@@ -259,6 +259,9 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
         "/v1/products/{product_id}/similar",
         "/v1/products/{product_id}/images/{n}",
         "/v1/similar",
+        "/v1/similar/batch",
+        "/v1/facets",
+        "/v1/catalog",
         "/v1/similar/image",
         "/v1/categories",
     }

@@ -81,9 +81,11 @@ def test_what_is_true_of_every_request_stands_at_every_operation(description: Js
 def test_attributes_stand_by_their_names(description: Json) -> None:
     similar = description["paths"]["/v1/products/{product_id}/similar"]["get"]
     names = [parameter["name"] for parameter in similar["parameters"]]
-    assert [name for name in names if name.startswith("attr.")] == ["attr.colour", "attr.sizes"]
+    bounds = ("", ".min", ".max")
+    named = [f"attr.{name}{bound}" for bound in bounds for name in ("colour", "sizes")]
+    assert [name for name in names if name.startswith("attr.")] == named
     (form,) = [s for s in description["components"]["schemas"].values() if "file" in s.get("properties", {})]
-    assert {"attr.colour", "attr.sizes", "file", "category"} <= set(form["properties"])
+    assert {*named, "file", "category"} <= set(form["properties"])
     assert form["additionalProperties"] is False
 
 

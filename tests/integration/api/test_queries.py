@@ -16,7 +16,7 @@ from tests.shop import PixelEncoder, Shop, draw, served
 
 ITEM = {
     "id", "score", "category", "title", "brand", "price", "currency", "in_stock", "group_id", "url",
-    "images", "attributes",
+    "images", "attributes", "match",
 }  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def similar(api: httpx.Client, **parameters: Any) -> httpx.Response:
 
 def test_the_answer_has_exactly_the_promised_shape(api: httpx.Client, catalog: Shop) -> None:
     answer = similar(api, limit=2).json()
-    assert set(answer) == {"items", "encoder", "took_ms"}
+    assert set(answer) == {"items", "relaxed", "encoder", "took_ms"}
     assert answer["encoder"] == catalog.index.fingerprint
     assert [set(item) for item in answer["items"]] == [ITEM, ITEM]
     first = answer["items"][0]
@@ -56,6 +56,19 @@ def test_the_answer_has_exactly_the_promised_shape(api: httpx.Client, catalog: S
         ({"min_score": 1}, None, lambda item: item["score"] >= 1),
         ({"group": "true"}, 11, lambda item: item["group_id"] != "round-red"),
         ({"offset": 20}, 3, lambda _: True),
+        ({"currency": "EUR"}, 23, lambda _: True),
+        ({"currency": "USD"}, 0, lambda _: False),
+        ({"attr.sizes.min": 38.5}, 23, lambda _: True),
+        ({"attr.sizes.min": 39.5}, 0, lambda _: False),
+        ({"attr.sizes.min": 30, "attr.sizes.max": "38", "brand": "Bolt"}, 12, lambda _: True),
+        ({"exclude_id": ["round-red-1", "tall-blue-0"]}, 21, lambda item: item["id"] != "round-red-1"),
+        ({"exclude_brand": "Acme"}, 12, lambda item: item["brand"] == "Bolt"),
+        ({"price_within": 0.15}, 3, lambda item: item["price"] <= 11.5),
+        ({"not_dearer": "true"}, 1, lambda item: item["price"] <= 10),
+        ({"seed_brand": "same"}, 11, lambda item: item["brand"] == "Acme"),
+        ({"seed_brand": "other"}, 12, lambda item: item["brand"] == "Bolt"),
+        ({"exclude_family": "true"}, 22, lambda item: item["group_id"] != "round-red"),
+        ({"brand_cap": 2}, 4, lambda _: True),
     ],
 )
 def test_every_parameter_does_what_it_says(
@@ -85,6 +98,15 @@ def test_diversity_changes_the_order(api: httpx.Client) -> None:
         ({"in_stock": "perhaps"}, "in_stock"),
         ({"min_score": 2}, "min_score"),
         ({"diversity": "nan"}, "diversity"),
+        ({"currency": "euro"}, "currency"),
+        ({"attr.sizes.min": "small"}, "attr.sizes.min"),
+        ({"attr.sizes.min": ["1", "2"]}, "attr.sizes.min"),
+        ({"attr.sizes.min": 2, "attr.sizes.max": 1}, "attr.sizes.min"),
+        ({"attr.weight.max": "2"}, "attr.weight"),
+        ({"price_within": -1}, "price_within"),
+        ({"seed_brand": "any"}, "seed_brand"),
+        ({"brand_cap": 0}, "brand_cap"),
+        ({"relax": "stock"}, "relax.0"),
     ],
 )
 def test_a_wrong_parameter_is_a_400_that_names_it(
@@ -114,6 +136,64 @@ def test_several_products_in_one_question(api: httpx.Client) -> None:
     assert "square-red-1" not in found
 
 
+def test_an_answer_says_which_images_matched_and_what_was_relaxed(api: httpx.Client) -> None:
+    answer = similar(
+        api, limit=4, **{"attr.colour": "red", "price_max": 11, "relax": ["attributes", "price"]}
+    )
+    assert answer.json()["relaxed"] == [
+        {"step": "attributes", "dropped": ["colour"]},
+        {"step": "price", "price_min": None, "price_max": 13.75},
+    ]
+    assert [item["match"]["asked"] for item in answer.json()["items"]] == ["round-red-0"] * 4
+    body = {"positive": ["round-red-0"], "filter": {"category": ["shapes/tall"]}, "relax": ["category"]}
+    relaxed = api.post("/v1/similar", json={**body, "limit": 20}).json()["relaxed"]
+    assert relaxed == [{"step": "category", "category": ["shapes"]}]
+    assert similar(api, limit=1).json()["relaxed"] == []
+
+
+def test_products_have_weights_and_attributes_bounds(api: httpx.Client) -> None:
+    liked = [{"id": "round-red-0"}, {"id": "tall-blue-0", "weight": 0.4}]
+    body = {"positive": liked, "negative": ["square-red-0"], "limit": 1}
+    assert ids(api.post("/v1/similar", json=body)) == ["round-red-1"]
+    bounds = {"attributes": {"sizes": {"min": 39.5}}, "exclude_brands": ["Acme"], "exclude_ids": ["x"]}
+    assert ids(api.post("/v1/similar", json={**body, "filter": bounds})) == []
+    bounds["attributes"] = {"sizes": {"max": 38}, "colour": ["red", "green"]}
+    assert ids(api.post("/v1/similar", json={**body, "filter": bounds})) == ["round-green-0"]
+
+
+def test_many_questions_in_one_call(api: httpx.Client) -> None:
+    questions = [{"positive": ["round-red-0"], "limit": 2}, {"positive": ["nope"]}, {"text": "boots"}]
+    answer = api.post("/v1/similar/batch", json={"questions": questions}).json()
+    assert set(answer) == {"answers", "encoder", "took_ms"}
+    first, unknown, text = answer["answers"]
+    assert [item["id"] for item in first["items"]] == ids(similar(api, limit=2))
+    assert (unknown["problem"]["status"], text["problem"]["status"]) == (404, 422)
+    assert unknown["problem"]["type"] == "urn:lookalike:problem:product-not-found"
+    wrong = api.post("/v1/similar/batch", json={"questions": [{"limit": 0}]})
+    assert (wrong.status_code, wrong.json()["parameter"]) == (400, "questions.0.limit")
+
+
+def test_facets_of_a_filter(api: httpx.Client) -> None:
+    answer = api.get("/v1/facets", params={"field": ["brand", "attr.colour"], "in_stock": "true"}).json()
+    assert answer["total"] == 12
+    assert answer["facets"]["brand"] == {"Acme": 6, "Bolt": 6}
+    assert set(answer["facets"]["attr.colour"].values()) == {3}
+    for field, named in (("price", "field"), ("attr.weight", "attr.weight")):
+        wrong = api.get("/v1/facets", params={"field": field})
+        assert (wrong.status_code, wrong.json()["parameter"]) == (400, named)
+    assert api.get("/v1/facets").status_code == 400
+
+
+def test_what_can_be_asked_of_the_catalog(api: httpx.Client, catalog: Shop) -> None:
+    assert api.get("/v1/catalog").json() == {
+        "catalog": "lookalike",
+        "encoder": catalog.index.fingerprint,
+        "text": False,
+        "attributes": ["colour", "sizes"],
+        "max_upload_bytes": catalog.settings.api.max_upload_bytes,
+    }
+
+
 def test_an_image_by_its_address(api: httpx.Client, catalog: Shop) -> None:
     uri = catalog.store.put("query.jpg", draw("square", "green"))
     assert ids(api.post("/v1/similar", json={"image_url": uri, "limit": 1}))[0].startswith("square-green")
@@ -127,6 +207,13 @@ def test_an_image_by_its_address(api: httpx.Client, catalog: Shop) -> None:
         ({"positive": ["round-red-0"], "filter": {"colour": "red"}}, 400, "filter.colour"),
         ({"positive": ["round-red-0"], "filter": {"attributes": {"weight": 2}}}, 400, "attr.weight"),
         ({"positive": ["nope"]}, 404, None),
+        ({"positive": [{"id": "round-red-0", "weight": 0}]}, 400, "positive.0.weight"),
+        ({"positive": ["round-red-0", {"id": "round-red-0", "weight": 0.5}]}, 400, "positive"),
+        (
+            {"positive": ["round-red-0"], "filter": {"attributes": {"sizes": {"least": 2}}}},
+            400,
+            "filter.attributes.sizes.least",
+        ),
         ({"text": "red boots"}, 422, None),
         ({"image_url": "https://evil.example/a.jpg"}, 403, None),
         ({"image_url": "file:///etc/passwd"}, 403, None),

@@ -105,3 +105,12 @@ def test_an_upload_without_end_is_answered_and_then_cut_off(api: httpx.Client, p
         connection.sendall(b"%x\r\n%b\r\n" % (len(HEAD), HEAD))
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             _send_for_ever(connection)
+
+
+def test_products_are_mixed_into_a_photo(api: httpx.Client) -> None:
+    fields = {"positive": "round-red-0", "negative": ["tall-gold-1"], "limit": "2", "relax": "category"}
+    items = upload(api, draw("tall", "gold"), **fields).json()["items"]
+    assert "round-red-1" in {item["id"] for item in items}
+    assert {item["match"]["asked"] for item in items} <= {None, "round-red-0"}
+    wrong = upload(api, draw("tall", "gold"), text="gold")
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "urn:lookalike:problem:text-not-supported")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommender.catalog import Filter
+from recommender.catalog import Filter, Range
 from recommender.errors import InvalidQuery
 from recommender.index.protocol import ProductIndex, Write
 from tests.integration.index.builders import DIMENSION, first, rows, upserted, write
@@ -15,6 +15,7 @@ SHOP: list[Write] = [
         category="women/shoes/boots",
         brand="Acme",
         price=89.9,
+        currency="EUR",
         group_id="style-1",
         attributes={"colour": "black", "sizes": ["38", "39"], "vegan": True, "heel-mm": 40},
     ),
@@ -65,7 +66,15 @@ FILTERS: list[tuple[Filter, set[str]]] = [
     (Filter(attributes={"heel-mm": ("5.5",)}), {"sandal"}),
     (Filter(attributes={"colour": ("black",), "sizes": ("39",)}), {"boot"}),
     (Filter(exclude_ids=("boot", "hat", "unknown")), {"boot-brown", "sandal", "shoe"}),
+    (Filter(ranges={"heel-mm": Range(5, 6)}), {"sandal"}),
+    (Filter(ranges={"heel-mm": Range(low=40)}), {"boot", "boot-brown"}),
+    (Filter(ranges={"sizes": Range(38.5, 39)}), {"boot", "boot-brown"}),
+    (Filter(ranges={"sizes": Range(high=38)}, attributes={"colour": ("black",)}), {"boot"}),
+    (Filter(ranges={"colour": Range(0, 1)}), set()),
+    (Filter(currency="EUR"), {"boot"}),
+    (Filter(currency="USD", price_max=1000), set()),
     (Filter(exclude_groups=("style-1",)), {"sandal", "hat", "shoe"}),
+    (Filter(exclude_brands=("Acme",)), {"sandal", "hat", "shoe"}),
     (Filter(category=("women",), brand=("Acme",), in_stock=True, exclude_ids=("boot",)), set()),
 ]
 
@@ -88,6 +97,25 @@ def test_every_condition_holds_in_search_count_and_scroll(
     assert {hit.stored.id for hit in shop.search(rows(1), where, limit=10)} == expected
     assert shop.count(where) == len(expected)
     assert {product.id for product in shop.scroll(where).products} == expected
+
+
+def test_rows_of_a_query_count_for_what_they_weigh(index: ProductIndex) -> None:
+    products = [first(f"p{n:02}", rows(1 + n % 3, seed=n)) for n in range(60)]
+    index.write(products)
+    query, weights = rows(3, seed=101), [1.0, 0.3, 0.6]
+    expected = []
+    for product in products:
+        assert product.vectors is not None
+        best = product.vectors @ query.T
+        row = int((best.max(0) * weights).argmax())
+        expected.append((float(best.max(0)[row]) * weights[row], product.id, row, float(best.max(0)[row])))
+    expected.sort(key=lambda found: (-found[0], found[1]))
+    hits = index.search(query, EVERYTHING, limit=20, weights=weights)
+    assert [(hit.stored.id, hit.asked_row) for hit in hits] == [found[1:3] for found in expected[:20]]
+    np.testing.assert_allclose([hit.score for hit in hits], [f[3] for f in expected[:20]], atol=1e-5)
+    np.testing.assert_allclose([hit.relevance for hit in hits], [f[0] for f in expected[:20]], atol=1e-5)
+    least = expected[5][0] - 1e-6
+    assert len(index.search(query, EVERYTHING, limit=20, weights=weights, min_score=least)) == 6
 
 
 def test_the_score_is_the_cosine_of_the_best_pair(index: ProductIndex) -> None:

@@ -1,5 +1,5 @@
 from recommender.api.models import product_view, similar_answer
-from recommender.catalog import Answer, Product, SimilarItem
+from recommender.catalog import Answer, Match, Product, SimilarItem
 from recommender.events import Patch, Upsert
 from recommender.index.protocol import IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, merge
@@ -17,7 +17,8 @@ DOCUMENT = {
 
 def test_an_item_has_exactly_the_fields_of_the_wire_format() -> None:
     product = Product.model_validate(DOCUMENT)
-    answer = similar_answer(Answer((SimilarItem(product, 0.91234567),), "compact-0123456789ab", 1.5))
+    item = SimilarItem(product, 0.91234567, Match("sku-1", 1, 0))
+    answer = similar_answer(Answer((item,), "compact-0123456789ab", 1.5))
     assert answer.model_dump(mode="json") == {
         "items": [
             {
@@ -33,8 +34,10 @@ def test_an_item_has_exactly_the_fields_of_the_wire_format() -> None:
                 "url": None,
                 "images": DOCUMENT["images"],
                 "attributes": {"colour": "black", "sizes": ["38", "39"]},
+                "match": {"asked": "sku-1", "asked_image": 1, "image": 0},
             }
         ],
+        "relaxed": [],
         "encoder": "compact-0123456789ab",
         "took_ms": 1.5,
     }
@@ -42,7 +45,7 @@ def test_an_item_has_exactly_the_fields_of_the_wire_format() -> None:
 
 def test_several_categories_are_a_list() -> None:
     product = Product.model_validate({**DOCUMENT, "category": ["women/shoes", "sale"]})
-    item = similar_answer(Answer((SimilarItem(product, 1.0),), "e", 0)).items[0]
+    item = similar_answer(Answer((SimilarItem(product, 1.0, Match(None, None, 0)),), "e", 0)).items[0]
     assert item.category == ["women/shoes", "sale"]
 
 

@@ -4,6 +4,7 @@ from pydantic import ValidationError
 from recommender.api.parameters import ListParameters, SimilarParameters, SimilarRequest
 from recommender.catalog import Filter
 from recommender.errors import InvalidQuery
+from recommender.question import Weighted
 
 
 def test_flat_parameters_become_a_filter() -> None:
@@ -27,7 +28,9 @@ def test_flat_parameters_become_a_filter() -> None:
 
 
 def test_an_unknown_parameter_is_named() -> None:
-    with pytest.raises(InvalidQuery, match="color: unknown parameter; known are limit") as caught:
+    with pytest.raises(
+        InvalidQuery, match="color: unknown parameter; known are price_within, not_dearer"
+    ) as caught:
         SimilarParameters.model_validate({"color": "black"}).where()
     assert caught.value.parameter == "color"
 
@@ -72,7 +75,7 @@ def test_a_json_question_takes_one_or_many() -> None:
             "group": True,
         }
     ).question()
-    assert (question.positive, question.negative) == (("a",), ("b", "c"))
+    assert (question.liked, question.disliked) == ((Weighted("a"),), (Weighted("b"), Weighted("c")))
     assert (question.limit, question.group) == (3, True)
     assert question.where == Filter(
         category=("women",), attributes={"colour": ("black",), "size": (38, "39"), "new": (True,)}

@@ -1,6 +1,6 @@
 import pytest
 
-from recommender.catalog import Filter
+from recommender.catalog import Filter, Range
 from recommender.errors import InvalidQuery
 from recommender.index.filters import Between, OneOf, PointIs, Where, at_revision, conditions
 from recommender.index.schema import LIVE, SEARCHABLE, Schema
@@ -20,9 +20,12 @@ def test_every_condition_is_rendered_once() -> None:
             brand=("Acme",),
             price_min=1.0,
             price_max=2.0,
+            currency="EUR",
             in_stock=False,
             attributes={"colour": ("red", True), "size": ()},
+            ranges={"size": Range(36, None)},
             exclude_ids=("a",),
+            exclude_brands=("Zeta",),
             exclude_groups=("g",),
         ),
         SEARCHABLE,
@@ -32,10 +35,16 @@ def test_every_condition_is_rendered_once() -> None:
         OneOf("category", ["women", "men"]),
         OneOf("brand", ["Acme"]),
         Between("price", 1.0, 2.0),
+        OneOf("currency", ["EUR"]),
         OneOf("in_stock", [0]),
         OneOf("attributes.colour", ["red", "true"]),
+        Between("numbers.size", 36, None),
     )
-    assert where.must_not == (PointIs((SCHEMA.point_id("a"),)), OneOf("group_id", ["g"]))
+    assert where.must_not == (
+        PointIs((SCHEMA.point_id("a"),)),
+        OneOf("brand", ["Zeta"]),
+        OneOf("group_id", ["g"]),
+    )
 
 
 def test_a_price_bound_of_zero_is_a_bound() -> None:
@@ -45,6 +54,8 @@ def test_a_price_bound_of_zero_is_a_bound() -> None:
 def test_an_undeclared_attribute_is_refused_even_without_values() -> None:
     with pytest.raises(InvalidQuery, match=r"attributes\.secret"):
         conditions(Filter(attributes={"secret": ()}), SEARCHABLE, SCHEMA)
+    with pytest.raises(InvalidQuery, match=r"attributes\.secret"):
+        conditions(Filter(ranges={"secret": Range()}), SEARCHABLE, SCHEMA)
 
 
 def test_revisions_are_compared_point_by_point() -> None:

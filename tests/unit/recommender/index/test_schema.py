@@ -70,7 +70,19 @@ def test_filter_fields_are_those_of_the_merged_product() -> None:
     assert said["category"] == ["a", "a/b", "a/c"]
     assert (said["brand"], said["price"], said["in_stock"]) == ("new", 5.0, 0)
     assert said["attributes"] == {"sizes": ["38", "39"], "vegan": ["true"]}
-    assert (said["rev"], said["version"], said["encoder"], said["schema"]) == (1, 4, "compact-1", 1)
+    assert (said["rev"], said["version"], said["encoder"], said["schema"]) == (1, 4, "compact-1", 2)
+
+
+def test_numbers_are_kept_as_numbers_too_and_so_are_texts_that_say_one() -> None:
+    attributes = {
+        "heel": 5.5,
+        "sizes": ["38", "39.5", "one size", "1e3", "-2", "nan", "inf", "٣"],
+        "vegan": True,
+        "huge": 10**400,
+        "colour": "red",
+    }
+    said = payload(Write("p", None, merge(UNKNOWN, upsert(attributes=attributes)), FOUND, NO_ROWS))
+    assert said["numbers"] == {"heel": [5.5], "sizes": [38.0, 39.5, 1000.0, -2.0]}
 
 
 def test_only_attributes_that_can_be_declared_become_payload_fields() -> None:
@@ -121,7 +133,9 @@ def test_attributes_are_compared_as_text(value: Any, token: str) -> None:
 
 def test_declared_attributes_are_indexed() -> None:
     assert SCHEMA.payload_indexes["attributes.colour"] == "keyword"
-    assert set(SCHEMA.payload_indexes) - set(Schema("shop").payload_indexes) == {"attributes.colour"}
+    assert SCHEMA.payload_indexes["numbers.colour"] == "float"
+    declared = set(SCHEMA.payload_indexes) - set(Schema("shop").payload_indexes)
+    assert declared == {"attributes.colour", "numbers.colour"}
     assert SCHEMA.attribute_field("colour") == "attributes.colour"
     with pytest.raises(
         InvalidQuery, match=r"attributes\.size: is not declared .*\(declared: colour\)"
