@@ -39,6 +39,15 @@ API_SECONDS = Histogram(
     "What one HTTP request took, by route and answer",
     ["route", "method", "status"],
 )
+API_IN_HAND = Gauge("lookalike_api_in_hand", "HTTP requests in hand, those that nobody waits for included")
+API_REFUSED = Counter(
+    "lookalike_api_refused_total",
+    "HTTP requests refused for their caller or for want of room or time",
+    ["reason"],
+)
+RATE_LIMIT_SKIPPED = Counter(
+    "lookalike_rate_limit_skipped_total", "Requests that nobody counted, since the limiter's Redis was away"
+)
 
 # The encoder
 ENCODER_INFO = Gauge(

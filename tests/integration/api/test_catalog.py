@@ -277,7 +277,7 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
         "price_min",
         "price_max",
         "in_stock",
-        "attr.NAME",
+        "attr.colour",
     }
     assert names >= {"min_score", "diversity", "group", "product_id"}
     one = description["paths"]["/v1/products/{product_id}"]["get"]
