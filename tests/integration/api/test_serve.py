@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from recommender.api.app import create_app
-from recommender.api.serve import serve_in_thread
+from recommender.api.serve import _listen, serve_in_thread
 from recommender.encoders.compact.model import CompactResNet
 from recommender.errors import StartupError
 from tests.shop import Shop
@@ -42,6 +42,13 @@ def test_all_interfaces_need_a_key(catalog: Shop) -> None:
     app = create_app(catalog.resources, catalog.settings, extra_keys=("owner",))
     with pytest.raises(StartupError, match="API__KEYS"):
         serve_in_thread(app, "0.0.0.0", 0)  # noqa: S104
+
+
+def test_the_body_of_an_answer_does_not_wait_for_its_head_to_be_acknowledged(catalog: Shop) -> None:
+    with _listen(create_app(catalog.resources, catalog.settings), "127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address, timeout=30), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def _start(folder: Path, port: int, **settings: str) -> "subprocess.Popen[str]":
