@@ -42,17 +42,25 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Names = Annotated[list[Annotated[str, Field(max_length=1024)]], BeforeValidator(as_list)]
-Paths = Annotated[list[CategoryPath], BeforeValidator(as_list)]
+# One text stands for a list of it; the description says so.
+_Name = Annotated[str, Field(max_length=1024)]
+_NameOrNames = _Name | Annotated[list[_Name], Field(max_length=64)]
+_PathOrPaths = CategoryPath | Annotated[list[CategoryPath], Field(max_length=64)]
+Names = Annotated[list[_Name], BeforeValidator(as_list, json_schema_input_type=_NameOrNames)]
+Paths = Annotated[list[CategoryPath], BeforeValidator(as_list, json_schema_input_type=_PathOrPaths)]
 Bound = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+_Value = Annotated[str, Field(max_length=MAX_ATTRIBUTE_LENGTH)] | int | float | bool
+_Values = Annotated[list[_Value], Field(min_length=1, max_length=256)]
 AttributeFilter = Annotated[
-    list[Annotated[str, Field(max_length=MAX_ATTRIBUTE_LENGTH)] | int | float | bool],
-    BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
-    Field(min_length=1, max_length=256),
+    _Values,
+    BeforeValidator(
+        lambda value: value if isinstance(value, list) else [value], json_schema_input_type=_Value | _Values
+    ),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
-ExcludedIds = Annotated[list[Id], BeforeValidator(as_list), Field(max_length=POOL)]
+_ExcludedIds = Annotated[list[Id], Field(max_length=POOL)]
+ExcludedIds = Annotated[_ExcludedIds, BeforeValidator(as_list, json_schema_input_type=Id | _ExcludedIds)]
 
 
 class _Filters(BaseModel):

@@ -19,7 +19,8 @@ from recommender.question import (
 )
 
 Ids = Annotated[list[Id], BeforeValidator(as_list), Field(max_length=MAX_PRODUCTS)]
-Steps = Annotated[list[Step], BeforeValidator(as_list), Field(max_length=16)]
+_Steps = Annotated[list[Step], Field(max_length=16)]
+Steps = Annotated[_Steps, BeforeValidator(as_list, json_schema_input_type=Step | _Steps)]
 
 
 class _Rules(BaseModel):
@@ -128,11 +129,11 @@ def _id_as_weighted(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
-WeightedIds = Annotated[
+_WeightedIds = Annotated[
     list[Annotated[WeightedId, BeforeValidator(_id_as_weighted, json_schema_input_type=Id | WeightedId)]],
-    BeforeValidator(as_list),
     Field(max_length=MAX_PRODUCTS),
 ]
+WeightedIds = Annotated[_WeightedIds, BeforeValidator(as_list, json_schema_input_type=Id | _WeightedIds)]
 
 
 class SimilarRequest(_Rules):

@@ -44,6 +44,13 @@ def test_all_interfaces_need_a_key(catalog: Shop) -> None:
         serve_in_thread(app, "0.0.0.0", 0)  # noqa: S104
 
 
+def test_the_body_of_an_answer_does_not_wait_for_its_head_to_be_acknowledged(catalog: Shop) -> None:
+    with _listen(create_app(catalog.resources, catalog.settings), "127.0.0.1", 0) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address, timeout=30), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def _start(folder: Path, port: int, **settings: str) -> "subprocess.Popen[str]":
     torch.manual_seed(0)
     weights = folder / "compact.safetensors"
