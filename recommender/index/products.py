@@ -89,12 +89,25 @@ class PointIndex:
                     best[point.payload["id"]] = (relevance, row, point)
         ranked = sorted(best.values(), key=lambda found: (-found[0], found[2].payload["id"]))
         return [
-            Hit(
-                _stored(point), min(1.0, max(-1.0, point.score)), row, weights[row]
-            )  # rounding may leave [-1, 1]
+            Hit(_stored(point), _bounded(point.score), row, weights[row])
             for relevance, row, point in ranked[offset : offset + limit]
             if min_score is None or relevance >= min_score
         ]
+
+    def nearest_to_each(self, rows: Vectors, where: Filter, *, limit: int) -> list[list[Hit]]:
+        """For each of the (N, D) rows the products nearest to it, best first; one pass for all of them.
+
+        Equal scores may come in any order, and be cut anywhere.
+
+        Raises:
+            ValueError: a row is not finite or not of the collection's dimension.
+            InvalidQuery: the filter names an attribute that is not declared.
+        """
+        self._check_rows(rows, "the query")
+        if not len(rows):
+            return []
+        found = self._store.nearest(rows, self._where(where), limit=limit)
+        return [[Hit(_stored(point), _bounded(point.score)) for point in points] for points in found]
 
     def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
         """Count live, searchable products by value of `field` (category, brand or attributes.KEY).
@@ -187,3 +200,8 @@ class PointIndex:
 
 def _stored(point: FoundPoint) -> StoredProduct:
     return stored_of(point.payload, point.vectors)
+
+
+def _bounded(score: float) -> float:
+    """A cosine: rounding may leave [-1, 1]."""
+    return min(1.0, max(-1.0, score))
