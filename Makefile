@@ -4,13 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/bin/uv
-export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:  ## Explain the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
@@ -60,6 +59,14 @@ bench: $(VENV)/.bench  ## Measure against the machine's limit and rivals: two en
 .PHONY: bench-full
 bench-full: $(VENV)/.bench  ## The same with three encoders, two sizes and the growth curve
 	$(BIN)/python -m tests.benchmarks --full $(BENCH)
+
+.PHONY: bench-recall
+bench-recall: $(VENV)/.ready  ## Measure recall under filters and the strategies' times (RECALL=--help)
+	$(BIN)/python -m tests.benchmarks.recall $(RECALL)
+
+.PHONY: bench-queries
+bench-queries: $(VENV)/.ready  ## Measure what a question costs, in Python and over HTTP (QUERIES=--help)
+	$(BIN)/python -m tests.benchmarks.queries $(QUERIES)
 
 .PHONY: lock
 lock: $(BIN)/uv  ## Resolve requirements.lock again, with hashes

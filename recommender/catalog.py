@@ -1,5 +1,6 @@
 """What the catalog is made of: products, category paths, filters, answers. Data, no I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -24,10 +25,13 @@ MAX_IMAGES = 16
 MAX_CATEGORY_LEVELS = 8
 MAX_ATTRIBUTES = 256
 MAX_ATTRIBUTE_LENGTH = 4096
+# Every hit of a search is validated: a loop over its characters cost more than all else of that.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _without_control_characters(text: str) -> str:
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text):
+    if _CONTROL.search(text):
         raise ValueError("must not contain control characters")
     return text
 
@@ -70,7 +74,7 @@ def _attribute_value(value: Any) -> Any:
 def _attribute_text(text: str) -> str:
     if len(text) > MAX_ATTRIBUTE_LENGTH:
         raise ValueError(f"must be at most {MAX_ATTRIBUTE_LENGTH} characters long")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _SURROGATE.search(text):
         raise ValueError("must not contain lone surrogates")
     return text
 

@@ -24,10 +24,29 @@ STREAM_FORWARDED = Counter("lookalike_stream_forwarded_total", "Stream entries h
 
 # The queries and the API
 QUERY_SECONDS = Histogram("lookalike_query_seconds", "What one question took, embedding and search included")
+SEARCHES = Counter("lookalike_index_searches_total", "Searches of the index by strategy", ["strategy"])
+RECALL = Histogram(
+    "lookalike_query_recall",
+    "recall@10 of sampled live searches against their exact repetition, by the filter's conditions",
+    ["filter"],
+    buckets=(0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0),
+)
+RECALL_DROPPED = Counter(
+    "lookalike_query_recall_dropped_total", "Sampled searches that were not repeated, since one still ran"
+)
 API_SECONDS = Histogram(
     "lookalike_api_request_seconds",
     "What one HTTP request took, by route and answer",
     ["route", "method", "status"],
+)
+API_IN_HAND = Gauge("lookalike_api_in_hand", "HTTP requests in hand, those that nobody waits for included")
+API_REFUSED = Counter(
+    "lookalike_api_refused_total",
+    "HTTP requests refused for their caller or for want of room or time",
+    ["reason"],
+)
+RATE_LIMIT_SKIPPED = Counter(
+    "lookalike_rate_limit_skipped_total", "Requests that nobody counted, since the limiter's Redis was away"
 )
 
 # The encoder

@@ -14,6 +14,7 @@ from recommender.encoders.protocol import Encoder
 from recommender.images.source import ImageSource
 from recommender.index.open import open_engine, open_serving_index
 from recommender.index.protocol import IndexEngine, ProductIndex
+from recommender.index.recall import RecallSampler
 from recommender.similar import Recommender
 from recommender.waiting import Stopped, wait_for, without_password
 
@@ -75,6 +76,8 @@ def open_resources(
         encoder = load(settings.encoder)
         index = reached(lambda: open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension))
         stack.callback(index.close)
+        if settings.index.recall_sample:
+            stack.callback(RecallSampler(index, settings.index.recall_sample).close)
         batcher = DynamicBatcher(encoder, settings.encoder.max_batch_size)
         stack.callback(batcher.close)
         source = ImageSource(settings.s3, settings.images)

@@ -1,13 +1,12 @@
 """Answers on the wire."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from recommender.api.problems import Problem, problem_of
-from recommender.catalog import Answer, Product, Relaxation
+from recommender.catalog import Answer, Match, Product, Relaxation
 from recommender.errors import LookalikeError
 from recommender.index.protocol import Page, StoredProduct
 
@@ -223,10 +222,14 @@ def product_list(page: Page) -> ProductList:
 
 def _answers(answer: Answer) -> dict[str, Any]:
     items = [
-        Item(**_document(item.product), score=round(item.score, 6), match=MatchView(**asdict(item.match)))
+        Item(**_document(item.product), score=round(item.score, 6), match=_match(item.match))
         for item in answer.items
     ]
     return {"items": items, "relaxed": [_RELAXED[step.step](step) for step in answer.relaxed]}
+
+
+def _match(match: Match) -> MatchView:
+    return MatchView(asked=match.asked, asked_image=match.asked_image, image=match.image)
 
 
 _RELAXED: dict[str, Callable[[Relaxation], RelaxedAttributes | RelaxedPrice | RelaxedCategory]] = {

@@ -1,8 +1,8 @@
 """Points in Qdrant Edge, Qdrant's own engine in this process, durable by its write-ahead log.
 
-Its calls are thread-safe, and every one holds the interpreter lock throughout. It searches exactly: a
-graph is built by `optimize()` alone, which stops the whole process for its duration and is never called
-here.
+Its calls are thread-safe, and every one holds the interpreter lock throughout. A graph is built by
+`optimize()` alone, which stops the whole process for its duration and is never called here: a shard has
+one only if something else has built it, and is searched exactly otherwise.
 
 Its log keeps the conditions of a write as they are and decides them anew when it is replayed. A kill in
 the middle of a flush leaves segments that are in part ahead of the log, so that "rev is what was read"
@@ -24,6 +24,7 @@ from recommender.index.filters import Between, Condition, OneOf, PointIs, Where
 from recommender.index.points import FoundPoint, NewPoint, Operation, OverwritePayload, Replace, points_of
 from recommender.index.protocol import Collection, Vectors
 from recommender.index.schema import VECTOR, IndexKind, Schema
+from recommender.index.strategy import Strategy
 
 _SCHEMA_TYPE: dict[IndexKind, edge.PayloadSchemaType] = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -50,6 +51,7 @@ class EdgeStore:
         self._deciding = Lock()  # from the decision to the write
         with self._answering():
             self._shard = _load(folder)
+            self.has_graph = self._shard.info().indexed_vectors_count > 0
 
     def ensure_indexes(self, schema: Schema) -> None:
         """Create the payload indexes that are missing."""
@@ -95,14 +97,14 @@ class EdgeStore:
         return written
 
     def nearest(
-        self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
+        self, rows: Vectors, where: Where, strategy: Strategy, *, limit: int, vectors: bool = False
     ) -> list[list[FoundPoint]]:
         """For each of the (Q, D) rows the best points, best first, by the cosine of their best row."""
         request = partial(
             edge.QueryRequest,
             limit=limit,
             filter=_filter(where),
-            params=edge.SearchParams(exact=True),
+            params=_params(strategy),
             with_payload=True,
             with_vector=vectors,
         )
@@ -119,10 +121,10 @@ class EdgeStore:
             )
         return {str(hit.value): hit.count for hit in answer.hits if hit.count}
 
-    def count(self, where: Where) -> int:
-        """Count matching points exactly."""
+    def count(self, where: Where, *, exact: bool = True) -> int:
+        """Count matching points; from the payload indexes' statistics alone where not `exact`."""
         with self._answering():
-            return self._shard.count(edge.CountRequest(exact=True, filter=_filter(where)))
+            return self._shard.count(edge.CountRequest(exact=exact, filter=_filter(where)))
 
     def scroll(
         self, where: Where, *, limit: int, start: str | None, vectors: bool = False
@@ -231,6 +233,11 @@ def _rows(vector: object, dimension: int) -> Vectors:
 def _point(point: NewPoint) -> edge.Point:
     vector = {VECTOR: point.vectors.tolist()} if len(point.vectors) else {}
     return edge.Point(point.id, vector, dict(point.payload))
+
+
+def _params(strategy: Strategy) -> edge.SearchParams:
+    acorn = edge.AcornSearchParams(enable=True, max_selectivity=1.0) if strategy.acorn else None
+    return edge.SearchParams(exact=strategy.exact, hnsw_ef=strategy.ef, acorn=acorn)
 
 
 def _filter(where: Where) -> edge.Filter:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from recommender.index.filters import Where
 from recommender.index.protocol import Vectors
+from recommender.index.strategy import Strategy
 
 Payload = Mapping[str, Any]
 
@@ -73,6 +74,8 @@ class PointStore(Protocol):
     """
 
     dimension: int
+    has_graph: bool
+    """Whether a search has a graph to walk; without one it is exact, whatever the strategy."""
 
     def retrieve(
         self, ids: Sequence[str], *, fields: Sequence[str] | None = None, vectors: bool = False
@@ -89,7 +92,7 @@ class PointStore(Protocol):
         ...
 
     def nearest(
-        self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
+        self, rows: Vectors, where: Where, strategy: Strategy, *, limit: int, vectors: bool = False
     ) -> list[list[FoundPoint]]:
         """For each of the (Q, D) rows the best points, best first, by the cosine of their best row."""
         ...
@@ -98,8 +101,8 @@ class PointStore(Protocol):
         """Count matching points by value, most frequent first."""
         ...
 
-    def count(self, where: Where) -> int:
-        """Count matching points exactly."""
+    def count(self, where: Where, *, exact: bool = True) -> int:
+        """Count matching points; from the payload indexes' statistics alone where not `exact`."""
         ...
 
     def scroll(

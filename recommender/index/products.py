@@ -1,11 +1,14 @@
 """`ProductIndex` over the points of an engine: compare-and-swap, best-pair search, order of ties."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import uuid4
 
 import numpy as np
 
+from recommender import metrics
 from recommender.catalog import Filter
+from recommender.index.estimates import Estimates
 from recommender.index.filters import Where, conditions
 from recommender.index.points import (
     FoundPoint,
@@ -16,9 +19,11 @@ from recommender.index.points import (
     PointStore,
     Replace,
 )
-from recommender.index.protocol import Hit, Page, StoredProduct, Vectors, Write
+from recommender.index.protocol import Hit, OnSearch, Page, Search, StoredProduct, Vectors, Write
 from recommender.index.schema import LIVE, SEARCHABLE, Schema, payload_of, stored_of
+from recommender.index.strategy import EXACT, Strategy
 
+log = logging.getLogger(__name__)
 _MOST_TIES = 1024
 """How many candidates beyond a page are read, at most, to order products of equal score by id."""
 
@@ -28,8 +33,10 @@ class PointIndex:
 
     def __init__(self, store: PointStore, schema: Schema, fingerprint: str) -> None:
         self.fingerprint = fingerprint
+        self.on_search: OnSearch | None = None
         self._store = store
         self._schema = schema
+        self._estimates = Estimates(lambda where: store.count(where, exact=False), self._where(Filter()))
 
     def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
         """Return what is stored under these product ids, tombstones and stubs included."""
@@ -66,8 +73,11 @@ class PointIndex:
         min_score: float | None = None,
         with_vectors: bool = False,
         weights: Sequence[float] | None = None,
+        strategy: Strategy | None = None,
     ) -> list[Hit]:
         """Return the products nearest to any row of `vectors` ((Q, D)), best first.
+
+        `strategy` None takes the one that `strategy_of` names.
 
         MAX_SIM sums over the rows of a query, so every row is a query of its own, merged by maximum.
         The best `offset + limit` of each hold the best of all: whatever is missing from the list of
@@ -82,17 +92,24 @@ class PointIndex:
             return []
         best: dict[str, tuple[float, int, FoundPoint]] = {}
         weights = weights or [1.0] * len(vectors)
-        for row, points in enumerate(self._nearest(vectors, where, offset + limit, with_vectors)):
+        for row, points in enumerate(self._nearest(vectors, where, strategy, offset + limit, with_vectors)):
             for point in points:
                 relevance, known = weights[row] * point.score, best.get(point.payload["id"])
                 if known is None or relevance > known[0]:
                     best[point.payload["id"]] = (relevance, row, point)
         ranked = sorted(best.values(), key=lambda found: (-found[0], found[2].payload["id"]))
-        return [
+        hits = [
             Hit(_stored(point), _bounded(point.score), row, weights[row])
             for relevance, row, point in ranked[offset : offset + limit]
             if min_score is None or relevance >= min_score
         ]
+        if strategy is None and offset == 0 and self.on_search is not None:
+            self.on_search(Search(vectors, where, limit, min_score, weights), hits)
+        return hits
+
+    def strategy_of(self, where: Filter, *, wanted: int) -> Strategy:
+        """How a search for that many products goes."""
+        return self._strategy(self._where(where), wanted)
 
     def nearest_to_each(self, rows: Vectors, where: Filter, *, limit: int) -> list[list[Hit]]:
         """For each of the (N, D) rows the products nearest to it, best first; one pass for all of them.
@@ -106,7 +123,8 @@ class PointIndex:
         self._check_rows(rows, "the query")
         if not len(rows):
             return []
-        found = self._store.nearest(rows, self._where(where), limit=limit)
+        passing = self._where(where)
+        found = self._store.nearest(rows, passing, self._strategy(passing, limit), limit=limit)
         return [[Hit(_stored(point), _bounded(point.score)) for point in points] for points in found]
 
     def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
@@ -144,6 +162,9 @@ class PointIndex:
     def _where(self, filter_: Filter, status: tuple[str, ...] = SEARCHABLE) -> Where:
         return conditions(filter_, status, self._schema)
 
+    def _strategy(self, where: Where, wanted: int) -> Strategy:
+        return self._estimates.strategy(where, wanted) if self._store.has_graph else EXACT
+
     def _operations(self, writes: Sequence[Write], ids: Iterable[str]) -> Iterator[Operation]:
         """Whole points in at most two operations, whatever the batch; one for each payload-only write."""
         missing: list[NewPoint] = []
@@ -166,16 +187,20 @@ class PointIndex:
             yield Replace(tuple(known), tuple(revs))
 
     def _nearest(
-        self, rows: Vectors, where: Filter, wanted: int, with_vectors: bool
+        self, rows: Vectors, where: Filter, strategy: Strategy | None, wanted: int, with_vectors: bool
     ) -> list[list[FoundPoint]]:
         """For every row the best `wanted`, and those of the same score as the last of them.
 
         Shops reuse a photo for many products, and engines cut such a tie anywhere: pages would
         overlap.
         """
+        passing = self._where(where)
+        taken = strategy or self._strategy(passing, wanted)
+        metrics.SEARCHES.labels(taken.name).inc()
+        log.debug("index_searched", extra={"strategy": taken.name, "ef": taken.ef})
         size = wanted + 1
         while True:
-            found = self._store.nearest(rows, self._where(where), limit=size, vectors=with_vectors)
+            found = self._store.nearest(rows, passing, taken, limit=size, vectors=with_vectors)
             cut = any(len(p) == size and p[-1].score == p[wanted - 1].score for p in found)
             if not cut or size > wanted + _MOST_TIES:
                 return found

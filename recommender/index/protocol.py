@@ -3,7 +3,7 @@
 One point per product. Both engines keep this contract; tests/integration/index runs it against both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalog import Filter
+from recommender.index.strategy import Strategy
 from recommender.merge import ProductState
 
 Vectors = NDArray[np.float32]
@@ -107,6 +108,20 @@ class Collection:
     """Payload fields that the schema indexes, and that have no index, or one of another kind."""
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search from the first hit on, as `ProductIndex.search` was asked for it."""
+
+    vectors: Vectors
+    where: Filter
+    limit: int
+    min_score: float | None = None
+    weights: Sequence[float] | None = None
+
+
+OnSearch = Callable[[Search, Sequence[Hit]], None]
+
+
 class ProductIndex(Protocol):
     """Reads, compare-and-swap writes and searches of one collection. Thread-safe.
 
@@ -115,6 +130,8 @@ class ProductIndex(Protocol):
 
     fingerprint: str
     """The encoder fingerprint that the collection belongs to."""
+    on_search: OnSearch | None
+    """Told of every such search that chose its own strategy, and of its hits; it must not block."""
 
     def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
         """Return what is stored under these product ids, tombstones and stubs included."""
@@ -138,11 +155,13 @@ class ProductIndex(Protocol):
         min_score: float | None = None,
         with_vectors: bool = False,
         weights: Sequence[float] | None = None,
+        strategy: Strategy | None = None,
     ) -> list[Hit]:
         """Return the products nearest to any row of `vectors` ((Q, D)), best first.
 
         The filter applies inside the search. Ties are broken by product id. `weights`, one a row, in (0, 1],
-        are what its cosines count for. `min_score` is the least relevance.
+        are what its cosines count for. `min_score` is the least relevance. `strategy` None chooses one by
+        how much passes the filter.
         """
         ...
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -216,6 +216,7 @@ def _state_to_text(state: ProductState) -> str:
     return json.dumps(said, separators=(",", ":"))
 
 
+@lru_cache(maxsize=4096)  # a question reads its best hits twice, and shoppers ask about the same products
 def _state_from_text(text: str) -> ProductState:
     said = json.loads(text)
     return ProductState(

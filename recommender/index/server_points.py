@@ -13,13 +13,10 @@ from recommender.index.filters import Between, Condition, OneOf, PointIs, Where,
 from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload, points_of
 from recommender.index.protocol import Vectors
 from recommender.index.schema import VECTOR
+from recommender.index.strategy import Strategy
 
 # What we sent is at fault, so that the same request fails again; anything else may pass.
 _OUR_FAULT = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED)
-
-# Without ACORN a narrow filter disconnects the graph: the default found 0.397 of the true ten under
-# two filters at 4%. The server walks that way only where it estimates that at most 40% pass.
-_SEARCH_PARAMS = models.SearchParams(acorn=models.AcornSearchParams(enable=True))
 
 # Compare-and-swap on replicas: writes go through the leader, reads ask more than half. On one node both
 # cost nothing.
@@ -42,6 +39,8 @@ def answering() -> Iterator[None]:
 
 class ServerStore:
     """One collection of a server; implements `PointStore`. The client is the engine's to close."""
+
+    has_graph = True  # the server builds one in the background, as soon as a segment is large enough
 
     def __init__(self, client: QdrantClient, collection: str, dimension: int) -> None:
         self.dimension = dimension
@@ -89,7 +88,7 @@ class ServerStore:
         return {str(record.id) for record in records if (record.payload or {}).get("write_id") == wrote}
 
     def nearest(
-        self, rows: Vectors, where: Where, *, limit: int, vectors: bool = False
+        self, rows: Vectors, where: Where, strategy: Strategy, *, limit: int, vectors: bool = False
     ) -> list[list[FoundPoint]]:
         """For each of the (Q, D) rows the best points, best first, by the cosine of their best row."""
         requests = [
@@ -97,7 +96,7 @@ class ServerStore:
                 query=models.NearestQuery(nearest=[row.tolist()]),
                 using=VECTOR,
                 filter=_filter(where),
-                params=_SEARCH_PARAMS,
+                params=_params(strategy),
                 limit=limit,
                 with_payload=True,
                 with_vector=vectors,
@@ -116,10 +115,10 @@ class ServerStore:
             )
         return {str(hit.value): hit.count for hit in answer.hits if hit.count}
 
-    def count(self, where: Where) -> int:
-        """Count matching points exactly."""
+    def count(self, where: Where, *, exact: bool = True) -> int:
+        """Count matching points; from the payload indexes' statistics alone where not `exact`."""
         with self._answering():
-            return self._client.count(self._collection, count_filter=_filter(where), exact=True).count
+            return self._client.count(self._collection, count_filter=_filter(where), exact=exact).count
 
     def scroll(
         self, where: Where, *, limit: int, start: str | None, vectors: bool = False
@@ -195,6 +194,11 @@ def _at_revision(ids: Sequence[str], revs: Sequence[int]) -> models.Filter:
 def _point(point: NewPoint) -> models.PointStruct:
     vector = {VECTOR: point.vectors.tolist()} if len(point.vectors) else {}
     return models.PointStruct(id=point.id, vector=vector, payload=dict(point.payload))
+
+
+def _params(strategy: Strategy) -> models.SearchParams:
+    acorn = models.AcornSearchParams(enable=True, max_selectivity=1.0) if strategy.acorn else None
+    return models.SearchParams(exact=strategy.exact, hnsw_ef=strategy.ef, acorn=acorn)
 
 
 def _filter(where: Where) -> models.Filter:

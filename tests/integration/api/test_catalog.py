@@ -14,11 +14,11 @@ from PIL import Image
 from config.settings import S3Settings
 from recommender.encoders.preprocess import to_input
 from recommender.events import Upsert
-from recommender.images.decode import decode
 from recommender.images.source import ImageSource
 from recommender.index.protocol import IndexedImage, Write
 from recommender.merge import UNKNOWN, merge
 from tests.shop import PixelEncoder, Shop, draw, served
+from tests.whole_image import decode
 
 
 def test_a_product_is_shown_as_it_was_published(api: httpx.Client) -> None:
@@ -277,7 +277,7 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
         "price_min",
         "price_max",
         "in_stock",
-        "attr.NAME",
+        "attr.colour",
     }
     assert names >= {"min_score", "diversity", "group", "product_id"}
     one = description["paths"]["/v1/products/{product_id}"]["get"]

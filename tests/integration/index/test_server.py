@@ -11,6 +11,7 @@ from recommender.catalog import Filter
 from recommender.errors import IndexUnavailable, StartupError
 from recommender.index.open import open_engine
 from recommender.index.protocol import IndexEngine
+from recommender.index.strategy import EXACT, Strategy
 from tests.conftest import MakeSettings
 from tests.integration.index.builders import DIMENSION, first, rows
 from tests.integration.index.qdrant_servicer import QdrantState, qdrant_server
@@ -87,7 +88,6 @@ def test_a_query_vector_of_many_rows_is_never_sent(
     index.search(rows(3), Filter(), limit=5)
     (request,) = server[1].requests
     assert [len(query.query.nearest.multi_dense.vectors) for query in request.query_points] == [1, 1, 1]
-    assert all(query.params.acorn.enable for query in request.query_points)
 
 
 def test_a_creation_that_was_cut_short_is_finished(
@@ -98,3 +98,17 @@ def test_a_creation_that_was_cut_short_is_finished(
     assert "brand" not in shard.info().payload_schema
     engine.create(FINGERPRINT, DIMENSION)
     assert "brand" in shard.info().payload_schema
+
+
+def test_a_strategy_is_rendered(engine: IndexEngine, server: tuple[int, QdrantState]) -> None:
+    index = engine.open(FINGERPRINT)
+    index.write([first("a", rows(1))])
+    server[1].requests.clear()
+    acorn = Strategy("acorn", acorn=True, ef=256)
+    for strategy in (None, EXACT, Strategy("wide", ef=512), acorn):
+        assert len(index.search(rows(1), Filter(), limit=5, strategy=strategy)) == 1
+    params = [request.query_points[0].params for request in server[1].requests]
+    assert [each.exact for each in params] == [True, True, False, False]  # so few are compared one by one
+    assert [each.hnsw_ef for each in params] == [0, 0, 512, 256]
+    assert [each.acorn.enable for each in params] == [False, False, False, True]
+    assert params[3].acorn.max_selectivity == 1.0
