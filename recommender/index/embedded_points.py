@@ -108,11 +108,9 @@ class EdgeStore:
             with_payload=True,
             with_vector=vectors,
         )
+        requests = [request(query=edge.Query.Nearest([row.tolist()], using=VECTOR)) for row in rows]
         with self._answering():
-            answers = [
-                self._shard.query(request(query=edge.Query.Nearest([row.tolist()], using=VECTOR)))
-                for row in rows
-            ]
+            answers = self._shard.query_batch(edge.QueryBatchRequest(requests))
         return [[self._found(point, vectors, point.score) for point in points] for points in answers]
 
     def facet(self, field: str, where: Where, *, limit: int) -> dict[str, int]:

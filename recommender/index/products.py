@@ -99,9 +99,7 @@ class PointIndex:
                     best[point.payload["id"]] = (relevance, row, point)
         ranked = sorted(best.values(), key=lambda found: (-found[0], found[2].payload["id"]))
         hits = [
-            Hit(
-                _stored(point), min(1.0, max(-1.0, point.score)), row, weights[row]
-            )  # rounding may leave [-1, 1]
+            Hit(_stored(point), _bounded(point.score), row, weights[row])
             for relevance, row, point in ranked[offset : offset + limit]
             if min_score is None or relevance >= min_score
         ]
@@ -112,6 +110,22 @@ class PointIndex:
     def strategy_of(self, where: Filter, *, wanted: int) -> Strategy:
         """How a search for that many products goes."""
         return self._strategy(self._where(where), wanted)
+
+    def nearest_to_each(self, rows: Vectors, where: Filter, *, limit: int) -> list[list[Hit]]:
+        """For each of the (N, D) rows the products nearest to it, best first; one pass for all of them.
+
+        Equal scores may come in any order, and be cut anywhere.
+
+        Raises:
+            ValueError: a row is not finite or not of the collection's dimension.
+            InvalidQuery: the filter names an attribute that is not declared.
+        """
+        self._check_rows(rows, "the query")
+        if not len(rows):
+            return []
+        passing = self._where(where)
+        found = self._store.nearest(rows, passing, self._strategy(passing, limit), limit=limit)
+        return [[Hit(_stored(point), _bounded(point.score)) for point in points] for points in found]
 
     def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
         """Count live, searchable products by value of `field` (category, brand or attributes.KEY).
@@ -211,3 +225,8 @@ class PointIndex:
 
 def _stored(point: FoundPoint) -> StoredProduct:
     return stored_of(point.payload, point.vectors)
+
+
+def _bounded(score: float) -> float:
+    """A cosine: rounding may leave [-1, 1]."""
+    return min(1.0, max(-1.0, score))

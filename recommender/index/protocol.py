@@ -165,6 +165,13 @@ class ProductIndex(Protocol):
         """
         ...
 
+    def nearest_to_each(self, rows: Vectors, where: Filter, *, limit: int) -> list[list[Hit]]:
+        """For each of the (N, D) rows the products nearest to it, best first; one pass for all of them.
+
+        Equal scores may come in any order, and be cut anywhere.
+        """
+        ...
+
     def facet(self, field: str, where: Filter, *, limit: int = 1000) -> dict[str, int]:
         """Count live, searchable products by value of `field` (category, brand or attributes.KEY).
 

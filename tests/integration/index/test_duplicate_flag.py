@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from recommender.catalog import Filter
 from recommender.index.protocol import DuplicateOf, ProductIndex
 from tests.integration.index.builders import first, patched, rows, write
@@ -31,3 +33,16 @@ def test_a_flag_is_stored_and_filtered_on_and_overwritten(index: ProductIndex) -
     assert index.write([write("b", 2, state, None)]) == set()
     assert index.read(["b"])["b"].duplicate_of is None
     assert found(index, Filter(duplicate=True)) == set()
+
+
+def test_many_rows_are_searched_for_each_on_its_own(index: ProductIndex) -> None:
+    products = {f"p{n}": rows(1 + n % 3, seed=n) for n in range(30)}
+    assert index.write([first(product_id, own) for product_id, own in products.items()]) == set()
+    asked = rows(7, seed=99)
+    found = index.nearest_to_each(asked, Filter(exclude_ids=("p3",)), limit=4)
+    for row, hits in zip(asked, found, strict=True):
+        scores = {p: float((own @ row).max()) for p, own in products.items() if p != "p3"}
+        best = sorted(scores, key=lambda p: -scores[p])[:4]
+        assert [hit.stored.id for hit in hits] == best
+        np.testing.assert_allclose([hit.score for hit in hits], [scores[p] for p in best], atol=1e-5)
+    assert index.nearest_to_each(asked[:0], Filter(), limit=4) == []

@@ -118,6 +118,13 @@ def test_a_variant_family_shares_its_photos(
     assert flag(resources, "alien") is not None
 
 
+def test_a_large_family_hides_nobody(pipeline: Pipeline, resources: Any, upsert: Any, photos: Any) -> None:
+    pipeline.apply([upsert("alien", photos(1), group_id="blue")])
+    for n in range(8):
+        pipeline.apply([upsert(f"red-{n}", photos(2), photos(1), group_id="red")])
+    assert {flag(resources, f"red-{n}") for n in range(8)} == {"alien"}
+
+
 def test_a_flag_lasts_as_long_as_the_photos(
     pipeline: Pipeline, resources: Any, upsert: Any, photos: Any
 ) -> None:
@@ -147,7 +154,7 @@ def test_a_search_that_fails_costs_the_flag_and_not_the_event(
         raise IndexUnavailable("the search timed out")
 
     pipeline.apply([upsert("first", photos(1))])
-    monkeypatch.setattr(resources.index, "search", unavailable)
+    monkeypatch.setattr(resources.index, "nearest_to_each", unavailable)
     report = pipeline.apply([upsert("copy", photos(1)), upsert("other", photos(2))])
     assert (len(report.applied), report.retry) == (2, [])
     assert "duplicates_not_looked_for" in caplog.messages
