@@ -10,11 +10,14 @@ import logging
 import math
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from config.settings import LogSettings
 
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the HTTP request that is worked on; every line that is logged meanwhile carries it."""
 _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 _CHATTY = ("botocore", "boto3", "httpcore", "httpx", "PIL", "urllib3", "s3transfer", "uvicorn", "werkzeug")
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
@@ -76,7 +79,9 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in vars(record).items() if name not in _OWN_FIELDS)
+    if (request_id := REQUEST_ID.get()) is not None:
+        yield "request_id", request_id
+    yield from ((name, value) for name, value in vars(record).items() if name not in _OWN_FIELDS)
 
 
 def _jsonable(value: Any) -> Any:

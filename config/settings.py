@@ -25,6 +25,8 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 PREFIX = "LOOKALIKE_"
 FILTERABLE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Attributes of such a name, as a whole, can be filtered on; in the engines' paths it stands for itself."""
+KEY_DIGEST = "sha256:"
+"""Before an API key's digest in hexadecimal, where the key itself isn't to lie in the settings."""
 _TEST_PREFIX = "LOOKALIKE_TEST_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -139,13 +141,45 @@ class ImageSettings(_Group):
     threads: int = Field(16, ge=1, le=256, description="images fetched and decoded at a time")
 
 
+def _usable_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for key in (entry.get_secret_value() for entry in keys):
+        if not key:
+            raise ValueError("a key must not be empty")
+        if key.startswith(KEY_DIGEST) and not re.fullmatch("[0-9a-f]{64}", key.removeprefix(KEY_DIGEST)):
+            raise ValueError(
+                f"after {KEY_DIGEST} come 64 hexadecimal digits, as `printf %s KEY | sha256sum` gives"
+            )
+    return keys
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    refused = [o for o in origins if o != "*" and not re.fullmatch(r"https?://[a-z0-9.:\[\]-]+", o)]
+    if refused:
+        raise ValueError(
+            f"{', '.join(map(repr, refused))}: an origin is like https://shop.example, in small letters, "
+            "with a port where it isn't the usual one, and without a path"
+        )
+    return origins
+
+
 class ApiSettings(_Group):
     """The query API and the gallery."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(8000, description="port to listen on; 0 takes a free one")
-    keys: tuple[SecretStr, ...] = Field(
-        (), description="API keys (a JSON list); required unless the host is loopback"
+    keys: Annotated[tuple[SecretStr, ...], AfterValidator(_usable_keys)] = Field(
+        (), description="API keys, or their sha256:HEX (a JSON list); required unless the host is loopback"
+    )
+    rate_per_s: float | None = Field(
+        None, ge=0.001, le=1e6, description="requests a key may make in a second, counted in Redis; else any"
+    )
+    rate_burst: int = Field(20, ge=1, le=10**6, description="requests a rested key may make at once")
+    max_in_hand: int = Field(
+        64, ge=1, le=10_000, description="requests in hand at a time; any further one is told to come again"
+    )
+    deadline_s: Seconds = Field(20, description="longest that a request waits for its answer")
+    cors_origins: Annotated[tuple[str, ...], AfterValidator(_origins)] = Field(
+        (), description='origins of pages that may ask from a browser (a JSON list); ["*"]: any'
     )
     max_upload_bytes: int = Field(16 * 2**20, ge=1024, le=2**30, description="largest uploaded photo")
 
@@ -165,6 +199,12 @@ class WorkerSettings(_Group):
     grace_s: Seconds = Field(60, description="longest that a worker takes to end after SIGTERM")
     dead_letters_alarm: int = Field(
         10_000, ge=1, description="number of dead letters from which every arrival is logged as an error"
+    )
+    flag_duplicates: float | None = Field(
+        None,
+        ge=0.5,
+        le=1,
+        description="cosine from which a product with new photos is flagged as a duplicate; none if unset",
     )
     metrics_port: Port | None = Field(
         None, description="port of /metrics where worker or stream consumer run without the API"

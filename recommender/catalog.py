@@ -184,7 +184,7 @@ class Filter:
     """Which products may be answered; every given condition must hold, any of its values may.
 
     A category matches everything below it. Price bounds are inclusive. `ranges` are of attributes whose
-    values are numbers, or texts that say one.
+    values are numbers, or texts that say one. `duplicate` is about the flag that ingestion sets.
     """
 
     category: tuple[str, ...] = ()
@@ -198,6 +198,7 @@ class Filter:
     exclude_ids: tuple[str, ...] = ()
     exclude_brands: tuple[str, ...] = ()
     exclude_groups: tuple[str, ...] = ()
+    duplicate: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

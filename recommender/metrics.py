@@ -7,6 +7,9 @@ EVENTS = Counter("lookalike_events_total", "Product events by what became of the
 STAGE_SECONDS = Histogram("lookalike_batch_stage_seconds", "What one stage of a batch took", ["stage"])
 IMAGES_EMBEDDED = Counter("lookalike_images_embedded_total", "Images that were embedded for the index")
 IMAGES_FAILED = Counter("lookalike_images_failed_total", "Images that failed for good")
+DUPLICATES_FOUND = Counter(
+    "lookalike_duplicates_found_total", "Products that were flagged as duplicates when their photos came"
+)
 RACES_LOST = Counter("lookalike_races_lost_total", "Compare-and-swap writes that another writer won")
 DEAD_LETTERS = Counter(
     "lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"]
@@ -35,6 +38,15 @@ API_SECONDS = Histogram(
     "lookalike_api_request_seconds",
     "What one HTTP request took, by route and answer",
     ["route", "method", "status"],
+)
+API_IN_HAND = Gauge("lookalike_api_in_hand", "HTTP requests in hand, those that nobody waits for included")
+API_REFUSED = Counter(
+    "lookalike_api_refused_total",
+    "HTTP requests refused for their caller or for want of room or time",
+    ["reason"],
+)
+RATE_LIMIT_SKIPPED = Counter(
+    "lookalike_rate_limit_skipped_total", "Requests that nobody counted, since the limiter's Redis was away"
 )
 
 # The encoder

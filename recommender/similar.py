@@ -97,7 +97,9 @@ class Recommender:
             raise ProductNotFound(f"no product {product_id!r} is in the index")
         return stored
 
-    def products(self, where: Filter, *, limit: int, cursor: str | None = None) -> Page:
+    def products(
+        self, where: Filter, *, limit: int, cursor: str | None = None, vectors: bool = False
+    ) -> Page:
         """Return live products in a stable order, a page at a time.
 
         Raises:
@@ -105,7 +107,7 @@ class Recommender:
         """
         check_limit(limit)
         check_filter(where, self._declared)
-        return self._index.scroll(where, limit=limit, cursor=cursor)
+        return self._index.scroll(where, limit=limit, cursor=cursor, vectors=vectors)
 
     def categories(self) -> dict[str, int]:
         """Count searchable products by category path, those below a category included."""

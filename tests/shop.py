@@ -24,13 +24,13 @@ from recommender.api.serve import serve_in_thread
 from recommender.encoders.preprocess import to_input
 from recommender.encoders.protocol import Encoder
 from recommender.events import Upsert
-from recommender.images.decode import decode
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
 from recommender.merge import UNKNOWN, merge
 from recommender.resources import Resources, open_resources
 from recommender.similar import Recommender
 from tests.conftest import ObjectStore, object_store
 from tests.pixels import PixelEncoder
+from tests.whole_image import decode
 
 COLOURS = {"red": "#c0392b", "green": "#1e8449", "blue": "#2457a6", "gold": "#d4a017"}
 SHAPES = ("round", "square", "tall")

@@ -7,10 +7,10 @@ from typing import Any
 import redis
 from redis.sentinel import Sentinel
 
+from config.redis_address import read_address
 from config.settings import RedisSettings, Settings
 from recommender.errors import BrokerUnavailable
 from recommender.waiting import Stopped, wait_for, without_password
-from worker.address import read_address
 
 
 def open_redis(settings: RedisSettings) -> "redis.Redis":

@@ -7,8 +7,8 @@ from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from config.logging import configure_logging
+from config.redis_address import Address, read_address
 from config.settings import Settings, load_settings
-from worker.address import Address, read_address
 from worker.breaker import may_consume
 from worker.claim import QUARANTINE as _QUARANTINE
 from worker.in_hand import InHand

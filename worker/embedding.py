@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.preprocess import input_of
 from recommender.encoders.protocol import Preprocessing
 from recommender.errors import ImageError, ImageNotDecodable, ImageStoreUnavailable, TransientError
+from recommender.fair_queue import FairQueue
 from recommender.images.fetched import Fetched
 from recommender.images.source import ImageSource
 from worker.breaker import Breakers
@@ -65,7 +67,8 @@ class ImageStage(Protocol):
     def embed(self, key: ImageKey, caller: Hashable, progress: Callable[[], None]) -> "Future[Looked]":
         """Begin with one image; may block until it is done.
 
-        `caller` is the message whose turn it takes; `progress` is called whenever something was done.
+        `caller` is the message whose turn it takes; `progress` is called whenever something was done. The
+        future can be cancelled until the image's turn has come.
         """
 
     def check_alive(self) -> None:
@@ -103,9 +106,18 @@ class _Loaded:
     decode_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    key: ImageKey
+    caller: Hashable
+    progress: Callable[[], None]
+    looked: "Future[Looked]" = field(default_factory=Future)
+
+
 class ImageEmbedder:
     """The image stage of a process: threads that fetch and decode, batches that embed. Thread-safe.
 
+    Callers take turns, image by image, so that a message of one image doesn't wait for hundreds of another's.
     Pixels go to the batcher as soon as they are there, and wait for its room: it bounds how many are held.
     """
 
@@ -117,13 +129,17 @@ class ImageEmbedder:
         self._breakers = breakers
         self._max_pixels = images.max_pixels
         self._threads = ThreadPoolExecutor(images.threads, thread_name_prefix="image")
+        self._lock = Lock()
+        self._waiting: FairQueue[_Asked] = FairQueue()
 
     def embed(self, key: ImageKey, caller: Hashable, progress: Callable[[], None]) -> "Future[Looked]":
         """See `ImageStage`; does not block."""
-        looked: Future[Looked] = Future()
-        task = self._threads.submit(self._look, key, caller, looked)
-        task.add_done_callback(lambda task: looked.cancel() if task.cancelled() else progress())
-        return looked
+        asked = _Asked(key, caller, progress)
+        asked.looked.add_done_callback(lambda _: progress())
+        with self._lock:
+            self._waiting.put(caller, asked)
+        self._threads.submit(self._look_at_next)
+        return asked.looked
 
     def check_alive(self) -> None:
         """See `ImageStage`.
@@ -134,18 +150,30 @@ class ImageEmbedder:
         self._batcher.check_alive()
 
     def close(self) -> None:
-        """Wait for what is being fetched, and end the threads."""
-        self._threads.shutdown(cancel_futures=True)
+        """Cancel what waits, finish what is being fetched, and end the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while asked := self._next():
+            asked.looked.cancel()
+        self._threads.shutdown()
 
-    def _look(self, key: ImageKey, caller: Hashable, looked: "Future[Looked]") -> None:
+    def _next(self) -> _Asked | None:
+        with self._lock:
+            return self._waiting.take()
+
+    def _look_at_next(self) -> None:
+        """Look at the image whose turn it is; run once for each that was put in the queue."""
+        asked = self._next()
+        if asked is None or not asked.looked.set_running_or_notify_cancel():
+            return
         try:
-            loaded = self._load(key)
+            loaded = self._load(asked.key)
             if isinstance(loaded.found, Pixels):
-                self._embed(loaded.found, loaded, key, caller, looked)
+                asked.progress()
+                self._embed(loaded.found, loaded, asked)
             else:
-                looked.set_result(Looked(loaded.found, loaded.fetch_s, loaded.decode_s))
+                asked.looked.set_result(Looked(loaded.found, loaded.fetch_s, loaded.decode_s))
         except BaseException as error:  # noqa: BLE001  # it reaches whoever waits
-            looked.set_exception(error)
+            asked.looked.set_exception(error)
 
     def _load(self, key: ImageKey) -> _Loaded:
         started = time.perf_counter()
@@ -159,16 +187,14 @@ class ImageEmbedder:
         pixels = to_pixels(fetched, key, self._batcher.encoder.spec.preprocessing, self._max_pixels)
         return _Loaded(pixels, fetched_at - started, time.perf_counter() - fetched_at)
 
-    def _embed(
-        self, pixels: Pixels, loaded: _Loaded, key: ImageKey, caller: Hashable, looked: "Future[Looked]"
-    ) -> None:
+    def _embed(self, pixels: Pixels, loaded: _Loaded, asked: _Asked) -> None:
         def answer(row: "Future[Row]") -> None:
             if error := row.exception():
-                looked.set_exception(error)
+                asked.looked.set_exception(error)
                 return
-            outcome = outcome_of(pixels, key, row.result())
+            outcome = outcome_of(pixels, asked.key, row.result())
             span = begun, time.perf_counter()
-            looked.set_result(Looked(outcome, loaded.fetch_s, loaded.decode_s, span))
+            asked.looked.set_result(Looked(outcome, loaded.fetch_s, loaded.decode_s, span))
 
         begun = time.perf_counter()
-        self._batcher.submit(pixels.pixels, caller=caller).add_done_callback(answer)
+        self._batcher.submit(pixels.pixels, caller=asked.caller).add_done_callback(answer)

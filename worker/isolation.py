@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from config.logging import configure_logging
-from config.settings import Settings
+from config.settings import EncoderSettings, Settings
 from recommender import metrics
-from recommender.encoders.load import load_encoder
+from recommender.encoders.load import device_of, load_encoder
 from recommender.encoders.protocol import Encoder
 from recommender.errors import ImageLethal, ProcessLost, TransientError
 from recommender.images.fetched import READS_PER_IMAGE, Fetched
@@ -205,7 +205,7 @@ def _serve(pipe: Connection, settings: Settings) -> None:
         signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log)
     source = ImageSource(settings.s3, settings.images)
-    encoder = load_encoder(settings.encoder)
+    encoder = load_encoder(_for_one_image(settings.encoder))
     while pipe.poll(IDLE_S):
         try:
             key: ImageKey = pipe.recv()
@@ -218,6 +218,13 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             pipe.send(_embedded(fetched, key, encoder, settings.images.max_pixels))
         else:
             pipe.send(fetched)
+
+
+def _for_one_image(settings: EncoderSettings) -> EncoderSettings:
+    """Leave out what makes large batches fast on a GPU: its memory is the worker's own encoder's."""
+    if device_of(settings) == "cpu":
+        return settings
+    return settings.model_copy(update={"max_batch_size": 1, "runtime": "torch"})
 
 
 def _embedded(fetched: Fetched, key: ImageKey, encoder: Encoder, max_pixels: int) -> Outcome | _Failed:

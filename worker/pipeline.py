@@ -18,6 +18,7 @@ from recommender.index.protocol import ProductIndex
 from worker.batch import Batch
 from worker.breaker import Breakers
 from worker.embedding import ImageEmbedder, ImageStage
+from worker.flags import DuplicateFlags
 from worker.plan import Event, Group, Plan, group_by_product, make_plan, reads_images, slices
 from worker.report import Report
 from worker.turns import Turns
@@ -26,7 +27,7 @@ from worker.writes import write_of
 ROUNDS = 8
 """How often the loser of a race reads and merges again before its events are queued again."""
 SLICE_BATCHES = 2
-"""Device batches that a slice's images fill: it bounds what a shutdown waits for."""
+"""Device batches that a slice's images fill: two are in flight while the slice before is written."""
 AHEAD = 1
 """Slices whose images are on their way while another is waited for and written."""
 WAIT_S = 1.0
@@ -46,6 +47,7 @@ class Pipeline:
         self._index = index
         self._breakers = breakers or Breakers()
         self._images = ImageEmbedder(source, batcher, settings.images, self._breakers)
+        self._flags = DuplicateFlags(index, settings)
         self._dimension = batcher.encoder.spec.dimension
         self._slice_images = SLICE_BATCHES * settings.encoder.max_batch_size
         self._turns = Turns()
@@ -66,27 +68,31 @@ class Pipeline:
         *,
         images: ImageStage | None = None,
         may_go_on: Callable[[], bool] = lambda: True,
+        must_end: Callable[[], bool] = lambda: False,
         progress: Callable[[], None] = lambda: None,
     ) -> Report:
         """Bring the index up to date with these events, in their order for each product.
 
-        Works slice by slice; what is left when `may_go_on` says no is the report's `rest`. Blocks until the
-        slices that were begun are written, and while another call has one of the products in hand.
+        Works slice by slice; what is left when `may_go_on` says no is the report's `rest`, and so is what no
+        image was looked at for when `must_end` says yes. Blocks until all else is written, and while another
+        call has one of the products in hand.
 
         Args:
             events: of any products.
             images: another image stage than this process's own threads and batches.
             may_go_on: asked between slices.
+            must_end: asked while images are waited for.
             progress: called whenever something was done, by any thread.
 
         Raises:
             EncoderLost: this process can't embed any more.
             TransientError: the image stage failed as a whole.
         """
-        batch = Batch(images or self._images, may_go_on, progress)
+        batch = Batch(images or self._images, may_go_on, must_end, progress)
         waiting = self._pass(group_by_product(events), batch)
         while waiting:
             self._turns.wait(waiting, WAIT_S)
+            batch.progress()  # whoever has the product is watched, too
             waiting = self._pass(waiting, batch)
         batch.count()
         return batch.report
@@ -102,6 +108,8 @@ class Pipeline:
                     continue
                 mine, taken = self._turns.take(cut)
                 others += taken
+                if not mine:
+                    continue
                 ahead.append((mine, []))
                 ahead[-1][1].extend(self._begin(mine, batch))
                 if len(ahead) > AHEAD:
@@ -125,8 +133,7 @@ class Pipeline:
                 batch.report.again(group.events, error)
             return []
         for plan in plans:
-            for key in plan.images:
-                batch.look(key)
+            batch.look(plan.images)
         return plans
 
     def _finish(self, slice_: tuple[list[Group], list[Plan]], batch: Batch) -> None:
@@ -143,10 +150,13 @@ class Pipeline:
     def _settle(self, plans: list[Plan], batch: Batch) -> list[Group]:
         """Take each plan as far as it goes; return the groups that lost their race."""
         ready: list[Plan] = []
+        batch.wait(key for plan in plans for key in plan.images)
         for plan in plans:
             outcomes = [batch.outcome(key) for key in plan.images]
             unavailable = next((found for found in outcomes if isinstance(found, TransientError)), None)
-            if unavailable is not None:
+            if any(found is None for found in outcomes):
+                batch.report.rest += plan.group.events
+            elif unavailable is not None:
                 batch.report.again(plan.group.events, unavailable)
             elif plan.writes:
                 ready.append(plan)
@@ -168,7 +178,9 @@ class Pipeline:
             return []
         started = time.perf_counter()
         try:
-            lost = self._index.write([write_of(plan, batch.outcomes, self._dimension) for plan in plans])
+            lost = self._flags.write(
+                plans, [write_of(plan, batch.outcomes, self._dimension) for plan in plans]
+            )
         except TransientError as error:
             self._breakers.failed(error)
             for plan in plans:

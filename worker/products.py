@@ -31,6 +31,7 @@ def apply_products(delivery: Delivery) -> None:
         events,
         images=delivery.image_stage(),
         may_go_on=delivery.may_go_on,
+        must_end=lambda: delivery.runtime.watchdog.is_shutting_down,
         progress=delivery.watch.progress,
     )
     failed = {failure.event.id for failure in report.failed}

@@ -1,5 +1,6 @@
 """What one worker process owns: opened once before the first message, closed after the last."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
             watchdog,
             image_process,
         )
+        gc.freeze()  # what was loaded stays: looking for garbage in it would stop every thread for a while
         _open.append(runtime)
         try:
             yield runtime

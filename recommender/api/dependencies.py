@@ -1,4 +1,4 @@
-"""What a route may ask for."""
+"""What a route may ask for; `async`, since FastAPI takes a thread for each that isn't."""
 
 from typing import Annotated
 from urllib.parse import unquote
@@ -10,17 +10,17 @@ from config.settings import Settings
 from recommender.resources import Resources
 
 
-def _resources(request: Request) -> Resources:
+async def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _product_id(
+async def _product_id(
     product_id: Annotated[str, Path(description="the product's id, percent-encoded")],
 ) -> str:
     return unquote(product_id)  # routes match the path as it was sent
@@ -30,7 +30,7 @@ class _Nothing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def no_parameters(_: Annotated[_Nothing, Query()]) -> None:
+async def no_parameters(_: Annotated[_Nothing, Query()]) -> None:
     """Refuse every query parameter, by its name."""
 
 

@@ -64,6 +64,9 @@ class _Filters(BaseModel):
         None, description="of the price, like EUR; any currency where it is left out"
     )
     in_stock: bool | None = Field(None, description="only what is, or is not, in stock")
+    duplicate: bool | None = Field(
+        None, description="only what was, or was not, flagged as a duplicate when its photos came"
+    )
 
     def _where(
         self,
@@ -79,6 +82,7 @@ class _Filters(BaseModel):
             price_max=self.price_max,
             currency=self.currency,
             in_stock=self.in_stock,
+            duplicate=self.duplicate,
             attributes=attributes,
             ranges=ranges,
             exclude_ids=tuple(exclude_ids),

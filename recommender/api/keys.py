@@ -6,9 +6,11 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
+from config.settings import KEY_DIGEST
 from recommender.errors import StartupError
 
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="one of the configured keys")
@@ -18,33 +20,38 @@ _bearer = HTTPBearer(auto_error=False, description="the same keys, as a bearer t
 class KeyRing:
     """The accepted keys, as digests. Without any configured, everyone may ask.
 
-    `extra` are accepted besides (the token of the embedded index's owner) and demand nothing.
+    `configured` are keys, or `sha256:` and their digest in hexadecimal. `extra` are accepted besides
+    (the token of the embedded index's owner) and demand nothing.
     """
 
     def __init__(self, configured: Iterable[str], extra: Iterable[str] = ()) -> None:
         configured = tuple(configured)
         self.required = bool(configured)
-        self._digests = [_digest(key) for key in (*configured, *extra)]
+        self._digests = [*map(_configured_digest, configured), *(_digest(key.encode()) for key in extra)]
 
-    def accepts(self, key: str | None) -> bool:
-        """Compare with every key, in a time that tells nothing of them."""
-        if not self.required:
-            return True
-        given = _digest(key or "")
-        return bool(key) and sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
+    def digest_of(self, key: bytes | None) -> str | None:
+        """The digest of an accepted key, in hexadecimal; compared in a time that tells nothing of them."""
+        if not key:
+            return None
+        given = _digest(key)
+        return given.hex() if sum(hmac.compare_digest(given, digest) for digest in self._digests) else None
 
 
-def require_key(
-    request: Request,
-    key: Annotated[str | None, Depends(_header)],
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+def key_of(scope: Scope) -> bytes | None:
+    """The key that a request carries, as it was sent."""
+    headers = dict(scope["headers"])
+    key: bytes | None = headers.get(b"x-api-key")
+    if key is None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        key = token.strip() if scheme.lower() == b"bearer" else None
+    return key
+
+
+async def documented_key(
+    _key: Annotated[str | None, Depends(_header)],
+    _token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> None:
-    """Refuse a request without a valid key, where keys are required."""
-    keys: KeyRing = request.app.state.keys
-    if not keys.accepts(key or (bearer.credentials if bearer else None)):
-        raise HTTPException(
-            401, "give a valid key in the X-API-Key header", headers={"WWW-Authenticate": "Bearer"}
-        )
+    """Says in the OpenAPI description where a key goes; `Admission` is what looks at it."""
 
 
 def refuse_open_listening(keys: KeyRing, host: str) -> None:
@@ -69,5 +76,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def _configured_digest(entry: str) -> bytes:
+    if entry.startswith(KEY_DIGEST):
+        return bytes.fromhex(entry.removeprefix(KEY_DIGEST))
+    return _digest(entry.encode())
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

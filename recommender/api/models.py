@@ -117,10 +117,20 @@ class BatchAnswer(BaseModel):
     took_ms: float
 
 
+class DuplicateView(BaseModel):
+    """The product that another one looked the same as."""
+
+    id: str
+    score: float = Field(description="cosine of the best pair of images")
+
+
 class _Indexed(BaseModel):
     id: str
     version: int
     searchable: bool = Field(description="whether at least one image could be embedded")
+    duplicate_of: DuplicateView | None = Field(
+        description="what it looked the same as when its photos came, where the worker flags duplicates"
+    )
 
 
 class ProductView(_Document, _Indexed):
@@ -237,7 +247,9 @@ def _live(stored: StoredProduct) -> Product:
 
 def _indexed(stored: StoredProduct, product: Product) -> dict[str, Any]:
     searchable = any(image.row is not None for image in stored.images)
-    return {"version": product.version, "searchable": searchable}
+    known = stored.duplicate_of
+    duplicate_of = DuplicateView(id=known.id, score=known.score) if known else None
+    return {"version": product.version, "searchable": searchable, "duplicate_of": duplicate_of}
 
 
 def _document(product: Product) -> dict[str, Any]:

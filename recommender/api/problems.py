@@ -1,5 +1,7 @@
 """Errors as RFC 9457 problem details: one shape for ours, FastAPI's and the router's."""
 
+import copy
+import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -7,10 +9,11 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
+from config.logging import REQUEST_ID
 from recommender import errors
 
 log = logging.getLogger(__name__)
@@ -25,40 +28,50 @@ class Problem(BaseModel):
     status: int = Field(description="the HTTP status")
     detail: str = Field(description="what is wrong with this request, and what to do")
     parameter: str | None = Field(None, description="the parameter or body field that is wrong")
+    request_id: str | None = Field(
+        None, description="what the log calls this request; X-Request-ID says it too"
+    )
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
+    """What problems of one type have in common."""
+
     status: int
     name: str
     title: str
 
 
-_KINDS: dict[type[errors.LookalikeError], _Kind] = {
-    errors.InvalidQuery: _Kind(400, "invalid-query", "A parameter is wrong"),
-    errors.ProductNotFound: _Kind(404, "product-not-found", "No such product"),
-    errors.ProductNotSearchable: _Kind(409, "product-not-searchable", "The product has no usable image yet"),
-    errors.TextNotSupported: _Kind(422, "text-not-supported", "The encoder can't read text"),
-    errors.WeightsUnavailable: _Kind(503, "weights-unavailable", "A part of the encoder is not installed"),
-    errors.ImageNotAllowed: _Kind(403, "image-not-allowed", "The image is not on the allow-list"),
-    errors.ImageNotFound: _Kind(404, "image-not-found", "No such image"),
-    errors.ImageTooLarge: _Kind(413, "image-too-large", "The image is too large"),
-    errors.ImageNotDecodable: _Kind(422, "not-an-image", "The bytes can't be decoded as an image"),
-    errors.TransientError: _Kind(503, "unavailable", "A part of the system does not answer"),
-    errors.EncoderLost: _Kind(
-        503, "encoder-lost", "This process can't embed any more, and must be restarted"
-    ),
-    errors.ShuttingDown: _Kind(503, "shutting-down", "This process is closing"),
+RATE_LIMITED = Kind(429, "rate-limited", "Too many requests of this caller")
+OVERLOADED = Kind(503, "overloaded", "Too many requests are in hand")
+NOT_IN_TIME = Kind(504, "not-in-time", "The answer took too long")
+BODY_NOT_IN_TIME = Kind(408, "body-not-in-time", "The request took too long to arrive")
+
+KINDS: dict[type[errors.LookalikeError], Kind] = {
+    errors.InvalidQuery: Kind(400, "invalid-query", "A parameter is wrong"),
+    errors.ProductNotFound: Kind(404, "product-not-found", "No such product"),
+    errors.ProductNotSearchable: Kind(409, "product-not-searchable", "The product has no usable image yet"),
+    errors.TextNotSupported: Kind(422, "text-not-supported", "The encoder can't read text"),
+    errors.WeightsUnavailable: Kind(503, "weights-unavailable", "A part of the encoder is not installed"),
+    errors.ImageNotAllowed: Kind(403, "image-not-allowed", "The image is not on the allow-list"),
+    errors.ImageNotFound: Kind(404, "image-not-found", "No such image"),
+    errors.ImageTooLarge: Kind(413, "image-too-large", "The image is too large"),
+    errors.ImageNotDecodable: Kind(422, "not-an-image", "The bytes can't be decoded as an image"),
+    errors.TransientError: Kind(503, "unavailable", "A part of the system does not answer"),
+    errors.EncoderLost: Kind(503, "encoder-lost", "This process can't embed any more, and must be restarted"),
+    errors.ShuttingDown: Kind(503, "shutting-down", "This process is closing"),
 }
 
-_PROBLEM = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+PROBLEM_TYPE = {"content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+"""Of an answer in the OpenAPI description."""
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems of a route, for its OpenAPI description."""
     described: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, **_PROBLEM} for status in statuses
+        status: {"description": HTTPStatus(status).phrase, **copy.deepcopy(PROBLEM_TYPE)}
+        for status in statuses
     }
-    described["default"] = {"description": "Any other problem", **_PROBLEM}
+    described["default"] = {"description": "Any other problem", **copy.deepcopy(PROBLEM_TYPE)}
     return described
 
 
@@ -66,15 +79,14 @@ def problem(
     status: int,
     detail: str,
     *,
-    kind: _Kind | None = None,
+    kind: Kind | None = None,
     parameter: str | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
+) -> Response:
     """Build the answer; without `kind`, of type about:blank."""
-    body = _body(status, detail, kind, parameter)
-    return JSONResponse(
-        body.model_dump(exclude_none=True), status, headers, media_type="application/problem+json"
-    )
+    body = body_of(status, detail, kind, parameter, REQUEST_ID.get()).model_dump(exclude_none=True)
+    # In ASCII: a detail may quote what UTF-8 can't say, like half of a surrogate pair.
+    return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
 
 def problem_of(error: errors.LookalikeError) -> Problem:
@@ -84,7 +96,7 @@ def problem_of(error: errors.LookalikeError) -> Problem:
         LookalikeError: the error itself, if it is none of a question's.
     """
     kind = _kind_of(error)
-    return _body(kind.status, str(error), kind, getattr(error, "parameter", None))
+    return body_of(kind.status, str(error), kind, getattr(error, "parameter", None))
 
 
 def install(app: FastAPI) -> None:
@@ -92,10 +104,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.LookalikeError, _on_lookalike_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_unknown_error)
 
 
-def _on_lookalike_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_lookalike_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LookalikeError)
     kind = _kind_of(error)
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if kind.status == HTTPStatus.SERVICE_UNAVAILABLE else None
@@ -106,29 +117,33 @@ def _on_lookalike_error(_: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _kind_of(error: errors.LookalikeError) -> _Kind:
-    kind = next((_KINDS[cls] for cls in type(error).__mro__ if cls in _KINDS), None)
+def _kind_of(error: errors.LookalikeError) -> Kind:
+    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
     if kind is None:
         raise error
     return kind
 
 
-def _body(status: int, detail: str, kind: _Kind | None, parameter: str | None) -> Problem:
+def body_of(
+    status: int, detail: str, kind: Kind | None, parameter: str | None, request_id: str | None = None
+) -> Problem:
+    """The body of a problem; without `kind`, of type about:blank."""
     return Problem(
         type=f"urn:lookalike:problem:{kind.name}" if kind else "about:blank",
         title=kind.title if kind else HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         parameter=parameter,
+        request_id=request_id,
     )
 
 
-def _on_validation_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_validation_error(_: Request, error: Exception) -> Response:
     """A malformed parameter is an invalid query, whoever found it."""
     assert isinstance(error, RequestValidationError)
     found = [(_parameter(item["loc"]), str(item["msg"])) for item in error.errors()]
     detail = "; ".join(f"{name}: {reason}" if name else reason for name, reason in found)
-    kind = _KINDS[errors.InvalidQuery]
+    kind = KINDS[errors.InvalidQuery]
     return problem(kind.status, detail, kind=kind, parameter=found[0][0] or None)
 
 
@@ -137,15 +152,11 @@ def _parameter(location: tuple[str | int, ...]) -> str:
 
     What is in brackets tells the kinds of a value apart, and is no name of the sender's.
     """
+    if len(location) == 2 and isinstance(location[1], int):
+        return ""  # where in the body it stops to be JSON
     return ".".join(str(part) for part in location[1:] if not str(part).startswith("("))
 
 
-def _on_http_exception(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, str(error.detail), headers=error.headers)
-
-
-def _on_unknown_error(request: Request, error: Exception) -> JSONResponse:
-    # The server logs the traceback; this line says of which request it is.
-    log.error("request_failed", extra={"path": request.url.path, "error": type(error).__name__})
-    return problem(500, "the server made a mistake; its log has the details")

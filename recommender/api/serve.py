@@ -1,6 +1,7 @@
 """Listening: on a thread of a process that does other things too, or in the main thread."""
 
 import logging
+import math
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from recommender.errors import StartupError
 
 log = logging.getLogger(__name__)
 _START_S = 30
-_GRACE_S = 10
+_GRACE_S = 1.0  # beyond the deadline by which every request in hand has an answer
 _KEEP_ALIVE_S = 75  # longer than load balancers keep an idle connection, which else break on one closed here
 
 
@@ -24,6 +25,7 @@ class RunningServer:
     def __init__(self, url: str, server: uvicorn.Server, ended: "Future[None]") -> None:
         self.url = url
         self._server = server
+        self._grace_s = server.config.timeout_graceful_shutdown or 0
         self._ended = ended
 
     @property
@@ -38,7 +40,7 @@ class RunningServer:
             BaseException: what ended the thread, if something did.
         """
         self._server.should_exit = True
-        self._ended.result(_GRACE_S + 5)
+        self._ended.result(self._grace_s + 5)
 
 
 def serve_in_thread(app: FastAPI, host: str, port: int) -> RunningServer:
@@ -89,13 +91,14 @@ def _run(server: uvicorn.Server, listener: socket.socket, ended: "Future[None]")
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
+    deadline_s: float = app.state.settings.api.deadline_s
     return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
-        lifespan="off",
+        lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=math.ceil(deadline_s + _GRACE_S),
     )
 
 

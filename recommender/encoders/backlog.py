@@ -1,6 +1,5 @@
 """What waits for the encoder: two priorities, and the callers of each served in turn. Not thread-safe."""
 
-from collections import deque
 from collections.abc import Hashable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender import metrics
+from recommender.fair_queue import FairQueue
 
 Kind = Literal["image", "text"]
 Priority = Literal["urgent", "ordinary"]
@@ -47,45 +47,11 @@ class Item:
             self.future.set_exception(error)
 
 
-class FairQueue:
-    """First in, first out for each caller, and one item of each in turn."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[Hashable, deque[Item]] = {}  # in the order of their turns
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def count(self, caller: Hashable) -> int:
-        """How many items of this caller wait."""
-        return len(self._waiting.get(caller, ()))
-
-    def put(self, caller: Hashable, item: Item) -> None:
-        """Queue an item behind those of its caller."""
-        self._waiting.setdefault(caller, deque()).append(item)
-        self._size += 1
-
-    def peek(self) -> Item:
-        """The item whose turn it is."""
-        return next(iter(self._waiting.values()))[0]
-
-    def take(self) -> Item:
-        """Take the item whose turn it is; its caller's next one comes after everybody else's."""
-        caller = next(iter(self._waiting))
-        items = self._waiting.pop(caller)
-        item = items.popleft()
-        self._size -= 1
-        if items:
-            self._waiting[caller] = items
-        return item
-
-
 class Backlog:
     """A fair queue a priority."""
 
     def __init__(self) -> None:
-        self._queues: dict[Priority, FairQueue] = {priority: FairQueue() for priority in PRIORITIES}
+        self._queues: dict[Priority, FairQueue[Item]] = {priority: FairQueue() for priority in PRIORITIES}
         for priority, queue in self._queues.items():
             metrics.ENCODE_QUEUE_DEPTH.labels(priority).set_function(queue.__len__)
 
@@ -107,11 +73,12 @@ class Backlog:
     def take(self, at_most: int) -> list[Item]:
         """Take a batch of one kind, the urgent items first; those that nobody waits for are dropped."""
         batch: list[Item] = []
+
+        def fits(item: Item) -> bool:
+            return not batch or item.kind == batch[0].kind
+
         for queue in self._queues.values():
-            while len(queue) and len(batch) < at_most:
-                if batch and queue.peek().kind != batch[0].kind:
-                    break
-                item = queue.take()
+            while len(batch) < at_most and (item := queue.take(fits)) is not None:
                 if not item.call.failed and item.future.set_running_or_notify_cancel():
                     batch.append(item)
         return batch

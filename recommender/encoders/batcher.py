@@ -20,12 +20,11 @@ from torch import Tensor
 
 from recommender import metrics
 from recommender.encoders.backlog import Backlog, Call, Item, Kind, Priority, Row
-from recommender.encoders.protocol import Embeddings, Encoder
+from recommender.encoders.protocol import CALLERS, Embeddings, Encoder
 from recommender.errors import EncoderLost, ShuttingDown, TransientError
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 2
 _QUEUED_BATCHES = 4
 """Batches' worth of inputs that may wait in each priority before callers wait for room: enough to keep the
 encoder busy, and a bound on memory.
@@ -45,7 +44,7 @@ class _Lane:
 
 
 class DynamicBatcher:
-    """Merges what threads ask into batches. Thread-safe; owns `IN_FLIGHT` threads until `close`.
+    """Merges what threads ask into batches. Thread-safe; owns `CALLERS` threads until `close`.
 
     Urgent inputs (a shopper is waiting) go before all others and have a queue of their own. Callers of one
     priority are served in turn, input by input.
@@ -63,7 +62,7 @@ class DynamicBatcher:
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._backlog = Backlog()
-        self._lanes = [_Lane() for _ in range(IN_FLIGHT)]
+        self._lanes = [_Lane() for _ in range(CALLERS)]
         self._closing = False
         self._death: BaseException | None = None
         self._threads = [
@@ -218,12 +217,13 @@ class DynamicBatcher:
             while not self._closing and self._death is None:
                 if not self._may_take():
                     self._work.wait()
-                elif batch := self._backlog.take(self._max_batch_size):
-                    lane.batch = batch
-                    self._room.notify_all()
+                    continue
+                lane.batch = self._backlog.take(self._max_batch_size)
+                self._room.notify_all()  # also where all that it took had been given up
+                if lane.batch:
                     if self._may_take():
                         self._work.notify()
-                    return batch
+                    return lane.batch
             return []
 
     def _answer(self, batch: list[Item], lane: _Lane) -> None:

@@ -33,7 +33,7 @@ def load_encoder(settings: EncoderSettings) -> LocalEncoder:
     """
     started = time.monotonic()
     spec = spec_of(settings.name)
-    device = _device(settings)
+    device = device_of(settings)
     precision = precision_of(settings, device)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -63,7 +63,12 @@ def load_encoder(settings: EncoderSettings) -> LocalEncoder:
     return encoder
 
 
-def _device(settings: EncoderSettings) -> str:
+def device_of(settings: EncoderSettings) -> str:
+    """Resolve `auto`.
+
+    Raises:
+        ConfigurationError: cuda was asked for, and there is none.
+    """
     if settings.device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if settings.device == "cuda" and not torch.cuda.is_available():

@@ -43,8 +43,12 @@ class EncoderSpec:
     text_tower: bool = False
 
 
+CALLERS = 2
+"""Threads that call an encoder at a time: one copies while the other's batch is computed."""
+
+
 class Encoder(Protocol):
-    """A loaded model, one a process. The batcher calls it, from two threads at a time.
+    """A loaded model, one a process. The batcher calls it, from `CALLERS` threads at a time.
 
     A call blocks until its rows are there, and releases the interpreter's lock meanwhile. What one call
     copies, it copies while the device works for the other.

@@ -71,12 +71,6 @@ def decoded(data: bytes, *, name: str, max_pixels: int, min_side_px: int | None 
         yield torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def decode(data: bytes, *, name: str, max_pixels: int) -> Tensor:
-    """Like `decoded`, for pixels that are few or few at a time: once returned, they no longer count."""
-    with decoded(data, name=name, max_pixels=max_pixels) as pixels:
-        return pixels
-
-
 def thumbnail(data: bytes, *, name: str, px: int, max_pixels: int) -> bytes:
     """Make a JPEG that fits into a square of `px`, never enlarged.
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _OK, _NOT_MODIFIED = 200, 304
+_OF_ONE_OBJECT = frozenset({403, 404})
+"""What is amiss with one object says nothing of the way to the others."""
 _ALGORITHM = "AWS4-HMAC-SHA256 Credential="
 _SAFE = "/~"  # what botocore leaves as it is in a key
 
@@ -74,12 +76,14 @@ class SignedGets:
                 preload_content=False,
                 decode_content=False,
             )
-            answer = self._read(uri, response, etag)
+            if answer := self._read(uri, response, etag):
+                return answer
+            holds = response.status in _OF_ONE_OBJECT
         except HTTPError:
-            answer = None
-        if answer is None:
+            holds = False
+        if not holds:
             self._buckets.pop(bucket, None)
-        return answer
+        return None
 
     def learn(self, bucket: str, key: str) -> None:
         """Take the short way to `bucket` from now on, if this thread's last request, of `key`, shows one."""

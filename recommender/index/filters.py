@@ -42,6 +42,8 @@ class Where:
 
 Condition = OneOf | Between | PointIs | Where
 
+_DUPLICATE = OneOf("duplicate", [1])
+
 
 def conditions(filter_: Filter, status: tuple[str, ...], schema: Schema) -> Where:
     """Points of this status whose product passes the filter.
@@ -73,6 +75,8 @@ def _wanted(filter_: Filter, schema: Schema) -> Iterator[Condition]:
         yield OneOf("currency", [filter_.currency])
     if filter_.in_stock is not None:
         yield OneOf("in_stock", [int(filter_.in_stock)])
+    if filter_.duplicate:
+        yield _DUPLICATE
     for key, values in filter_.attributes.items():
         field = schema.attribute_field(key)
         if values:
@@ -88,3 +92,5 @@ def _unwanted(filter_: Filter, schema: Schema) -> Iterator[Condition]:
         yield OneOf("brand", list(filter_.exclude_brands))
     if filter_.exclude_groups:
         yield OneOf("group_id", list(filter_.exclude_groups))
+    if filter_.duplicate is False:
+        yield _DUPLICATE

@@ -33,6 +33,14 @@ class IndexedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class DuplicateOf:
+    """The product that another was like when its rows were written; `score` as that of a `Hit`."""
+
+    id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class StoredProduct:
     """One point. `rev` grows with every write and is what a compare-and-swap compares."""
 
@@ -41,6 +49,7 @@ class StoredProduct:
     state: ProductState
     images: tuple[IndexedImage, ...]
     vectors: Vectors | None = None  # only where the reader asked for them
+    duplicate_of: DuplicateOf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Write:
     state: ProductState
     images: tuple[IndexedImage, ...]
     vectors: Vectors | None
+    duplicate_of: DuplicateOf | None = None
 
 
 @dataclass(frozen=True, slots=True)

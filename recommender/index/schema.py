@@ -17,7 +17,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from config.settings import FILTERABLE_NAME
 from recommender.catalog import Product, Scalar, category_ancestors
 from recommender.errors import InvalidQuery
-from recommender.index.protocol import IndexedImage, StoredProduct, Vectors, Write
+from recommender.index.protocol import DuplicateOf, IndexedImage, StoredProduct, Vectors, Write
 from recommender.merge import FieldPatch, ProductState, Stamp
 
 SCHEMA_VERSION = 2
@@ -44,6 +44,7 @@ _INDEXES: dict[str, IndexKind] = {
     "in_stock": "integer",
     "price": "float",
     "currency": "keyword",
+    "duplicate": "integer",
 }
 
 
@@ -146,6 +147,7 @@ def payload_of(write: Write, *, write_id: str, fingerprint: str) -> dict[str, An
             for image in write.images
         ],
         "state": _state_to_text(write.state),
+        **_duplicate_fields(write.duplicate_of),
         **(_filter_fields(product) if product else {}),
     }
 
@@ -158,6 +160,7 @@ def stored_of(payload: Mapping[str, Any], vectors: Vectors | None) -> StoredProd
         state=_state_from_text(payload["state"]),
         images=tuple(IndexedImage(**image) for image in payload["images"]),
         vectors=vectors,
+        duplicate_of=DuplicateOf(**duplicate) if (duplicate := payload.get("duplicate_of")) else None,
     )
 
 
@@ -170,6 +173,12 @@ def _status(write: Write) -> Status:
     if write.state.document is None:
         return "deleted" if write.state.deleted else "stub"
     return "searchable" if any(image.row is not None for image in write.images) else "imageless"
+
+
+def _duplicate_fields(duplicate_of: DuplicateOf | None) -> dict[str, Any]:
+    if duplicate_of is None:
+        return {}
+    return {"duplicate": 1, "duplicate_of": {"id": duplicate_of.id, "score": duplicate_of.score}}
 
 
 def _filter_fields(product: Product) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from tests.benchmarks.rows import (
     exactness,
     growth,
     precision,
-    queue,
     repeats,
     throughput,
 )
@@ -32,7 +31,6 @@ ENCODERS = ("compact", "resnet50", "clip-vit-b-32")
 ROWS: dict[str, Row] = {
     **{f"throughput-{name}": partial(throughput.run, name=name) for name in ENCODERS},
     "decoding": decoding.run,
-    "queue": queue.run,
     "batcher-compact": partial(batching.run, name="compact"),
     "repeats-compact": partial(repeats.run, name="compact"),
     **{f"precision-{name}": partial(precision.run, name=name) for name in ENCODERS},
@@ -43,7 +41,7 @@ ROWS: dict[str, Row] = {
 }
 SHORT = (
     *(f"throughput-{name}" for name in ENCODERS[:2]),
-    *("decoding", "queue", "batcher-compact", "repeats-compact"),
+    *("batcher-compact", "repeats-compact"),
 )
 
 
@@ -54,7 +52,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=list(ROWS), help="this row; may be repeated")
     parser.add_argument("--px", type=int, action="append", help="longer side of the JPEGs")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2, help="that one measurement lasts")
+    parser.add_argument("--seconds", type=float, help="that one measurement lasts; 2 if --full, else 1")
     parser.add_argument("--without-rivals", action="store_true", help="F, D and ours alone")
     parser.add_argument("--photos", type=Path, default=os.environ.get("BENCH_PHOTOS"))
     parser.add_argument("--work", type=Path, help="folder for pictures and graphs; kept if named")
@@ -72,7 +70,8 @@ def main() -> int:
             folder = (asked.work or Path(name)).resolve()
             folder.mkdir(parents=True, exist_ok=True)
             photos = Path(asked.photos).resolve() if asked.photos else None
-            told = (folder, photos, sides, asked.rounds, asked.seconds)
+            seconds = asked.seconds or (2 if asked.full else 1)
+            told = (folder, photos, sides, asked.rounds, seconds)
             with set_up(*told, rivals=not asked.without_rivals) as scene:
                 names = asked.only or (ROWS if asked.full else SHORT)
                 failed = run_rows(scene, {name: ROWS[name] for name in names}, asked.out)

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,20 @@ def describe() -> dict[str, Any]:
         "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "python": platform.python_version(),
+        **_gpu(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def _gpu() -> dict[str, str]:
+    """Name, memory and driver of the first GPU, where there is one."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return {}
+    query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    said = subprocess.run([command, *query], capture_output=True, text=True, check=False)
+    first = next(iter(said.stdout.splitlines()), "")
+    return {"gpu": first} if said.returncode == 0 and first else {}
 
 
 def _lines(text: str) -> list[tuple[str, str]]:

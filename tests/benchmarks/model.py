@@ -29,11 +29,11 @@ class Tower(nn.Module):
         self.network = self._towers.network.eval().requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return nn.functional.normalize(self._towers.embed_images(pixels), dim=1)
+        return nn.functional.normalize(self._towers.embed_images(pixels).float(), dim=1)
 
 
 class Graph(nn.Module):
-    """(B, 3, S, S) uint8 to (B, D) unit rows."""
+    """(B, 3, S, S) uint8 to (B, D) unit rows; normalised in float32, whatever the tower computes in."""
 
     def __init__(self, name: str, weights: Path) -> None:
         super().__init__()
@@ -43,7 +43,8 @@ class Graph(nn.Module):
         self.register_buffer("scale", 1 / (torch.tensor(preprocessing.std).view(1, 3, 1, 1) * 255))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.tower((pixels.float() - self.mean) * self.scale)
+        precision = next(self.tower.parameters()).dtype
+        return self.tower(((pixels.float() - self.mean) * self.scale).to(precision))
 
 
 @dataclass(frozen=True)

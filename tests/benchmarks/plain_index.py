@@ -13,12 +13,11 @@ from recommender.index.schema import VECTOR
 
 
 class PlainIndex:
-    """One shard below `folder`; `count` rows were written."""
+    """One shard below `folder`."""
 
     def __init__(self, folder: Path, dimension: int) -> None:
         create_shard(folder, dimension)
         self._shard = edge.EdgeShard.load(str(folder))
-        self.count = 0
 
     def upsert(self, keys: list[str], rows: NDArray[np.float32]) -> None:
         """Write one point a key."""
@@ -27,7 +26,6 @@ class PlainIndex:
             for key, row in zip(keys, rows, strict=True)
         ]
         self._shard.update(edge.UpdateOperation.upsert_points(points))
-        self.count += len(points)
 
     def __enter__(self) -> Self:
         return self

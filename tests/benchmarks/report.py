@@ -4,34 +4,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks import tables
+from tests.benchmarks.machines import gpu, in_section, machines
+from tests.benchmarks.marks import marks
 from tests.benchmarks.result import FOLDER, Result, ratio, read
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = "benchmarks.md"
 INTRODUCTION = Path(__file__).with_name("introduction.md")
-SECTIONS: tuple[Callable[[dict[str, Result]], str], ...] = (
-    tables.machine,
-    tables.throughput,
-    tables.forwards,
-    tables.decoding,
-    tables.precisions,
-    tables.exactness,
-    tables.shares,
-    tables.batcher,
-    tables.repeats,
-    tables.growth,
-    tables.gpu,
+Section = Callable[[dict[str, Result]], str]
+SECTIONS: tuple[tuple[Section, tuple[str, ...]], ...] = (
+    (tables.throughput, ("throughput-",)),
+    (tables.forwards, ("throughput-", "cuda-")),
+    (tables.decoding, ("decoding",)),
+    (tables.precisions, ("precision-",)),
+    (tables.exactness, ("exactness",)),
+    (tables.shares, ("throughput-",)),
+    (tables.batcher, ("batcher-",)),
+    (tables.repeats, ("repeats-",)),
+    (tables.growth, ("growth",)),
+    (gpu, ("cuda-",)),
 )
+"""Each with the rows that it is made of."""
 
 
 def page(results: dict[str, Result]) -> str:
     """The whole of it; a section whose rows were not measured is left out."""
-    parts = [
-        INTRODUCTION.read_text(),
-        *(section(results) for section in SECTIONS),
-        tables.tried(results),
-    ]
-    return "\n".join(part for part in parts if part)
+    parts = [INTRODUCTION.read_text(), machines(results) if results else "", marks(results)]
+    for section, prefixes in SECTIONS:
+        if said := section(results):
+            parts.append(said + in_section(results, prefixes))
+    return "\n".join(part for part in [*parts, tables.tried(results)] if part)
 
 
 def write(folder: Path = FOLDER, docs: Path = DOCS) -> None:

@@ -89,7 +89,6 @@ def set_up(
     """Prepare the pictures and start the object store."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = KEY
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take the cores of others
     root = folder / f"root-{photos.name if photos else 'drawn'}"
     prepared = pictures.prepare(root, sides, photos)
     with running_store(root, folder / "nginx") as store:

@@ -69,7 +69,7 @@ class Ours:
         return full_messages(
             {
                 "id": f"{name}-{number}",
-                "version": next(self._version),
+                "version": self.newer(),
                 "images": [f"s3://{BUCKET}/{next(keys)}"],
                 "category": f"bench/{name}",
                 "title": f"Product {number}",
@@ -77,6 +77,10 @@ class Ours:
             }
             for number in range(count)
         )
+
+    def newer(self) -> int:
+        """A version above all that were given so far."""
+        return next(self._version)
 
     def searchable(self, name: str) -> int:
         """How many products of this name the index finds."""
@@ -119,6 +123,7 @@ class Run:
     def __init__(self, lines: list[dict[str, Any]], seconds: float) -> None:
         self.seconds = seconds
         self.embedded = sum(line["embedded"] for line in lines)
+        self.applied = sum(line["applied"] for line in lines)
         self.products = sum(line["applied"] + line["unchanged"] + line["stale"] for line in lines)
         self.stages_s = {name: sum(line[f"{name}_ms"] for line in lines) / 1000 for name in STAGES}
 

@@ -1,11 +1,13 @@
-"""A static file server for one folder: `python -m tests.benchmarks.stand_in ROOT PORT`.
+"""A static file server for one folder: `python -m tests.benchmarks.stand_in ROOT PORT LOG`.
 
-GET and HEAD with ETag and If-None-Match over connections that stay open, bodies by sendfile; one thread.
+GET and HEAD with ETag and If-None-Match over connections that stay open, bodies by sendfile; one thread. The
+status of every answer is a line of LOG.
 """
 
 import asyncio
 import sys
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 
 _MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -27,12 +29,15 @@ def head_of(request: bytes, root: Path) -> tuple[bytes, Path | None]:
     return "\r\n".join([*head, "", ""]).encode(), path if method == "GET" else None
 
 
-async def converse(root: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def converse(
+    root: Path, log: BinaryIO, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer one connection until the client ends it."""
     loop = asyncio.get_running_loop()
     try:
         while True:
             head, body = head_of(await reader.readuntil(b"\r\n\r\n"), root)
+            log.write(head.split(b" ", 2)[1] + b"\n")
             writer.write(head)
             if body is not None:
                 await writer.drain()
@@ -44,12 +49,13 @@ async def converse(root: Path, reader: asyncio.StreamReader, writer: asyncio.Str
         writer.close()
 
 
-async def serve(root: Path, port: int) -> None:
+async def serve(root: Path, port: int, log: Path) -> None:
     """Serve until cancelled."""
-    server = await asyncio.start_server(lambda r, w: converse(root, r, w), "127.0.0.1", port)
-    async with server:
-        await server.serve_forever()
+    with log.open("ab", buffering=0) as statuses:
+        server = await asyncio.start_server(lambda r, w: converse(root, statuses, r, w), "127.0.0.1", port)
+        async with server:
+            await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]).resolve(), int(sys.argv[2])))
+    asyncio.run(serve(Path(sys.argv[1]).resolve(), int(sys.argv[2]), Path(sys.argv[3])))

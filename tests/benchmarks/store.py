@@ -1,6 +1,7 @@
 """An object store that costs little: nginx where there is one, else a stand-in of our own.
 
-Both answer path-style GETs of one folder with ETags and 304, by sendfile, from a process of their own.
+Both answer path-style GETs of one folder with ETags and 304, by sendfile, from a process of their own, and
+keep a log of the statuses they answered.
 """
 
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ _NGINX = """
 worker_processes 1; daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; default_type image/jpeg;
+  log_format status $status; access_log {log} status;
+  sendfile on; tcp_nopush on; keepalive_requests 1000000; default_type image/jpeg;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   server {{ listen 127.0.0.1:{port}; root {root}; etag on; }}
@@ -31,30 +34,36 @@ http {{
 
 @dataclass(frozen=True)
 class Store:
-    """Where it listens, and what it is."""
+    """Where it listens, what it is, and its log: a line an answer."""
 
     endpoint_url: str
     kind: str
+    log: Path
+
+    def answered(self) -> Counter[str]:
+        """How many answers of each status it has given so far; 200 is a download, 304 is none."""
+        return Counter(self.log.read_text().split())
 
 
 @contextmanager
 def running_store(root: Path, scratch: Path) -> Iterator[Store]:
     """Serve `root`, whose folders are buckets."""
-    port = free_port()
+    port, log = free_port(), scratch / "access.log"
+    scratch.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if nginx:
-        scratch.mkdir(parents=True, exist_ok=True)
         config = scratch / "nginx.conf"
-        config.write_text(_NGINX.format(folder=scratch, port=port, root=root))
+        config.write_text(_NGINX.format(folder=scratch, port=port, root=root, log=log))
         said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
         kind, command = said.strip().rpartition(": ")[2], [nginx, "-p", str(scratch), "-c", str(config)]
     else:
         kind = "stand-in (tests.benchmarks.stand_in)"
-        command = [sys.executable, "-m", "tests.benchmarks.stand_in", str(root), str(port)]
+        command = [sys.executable, "-m", "tests.benchmarks.stand_in", str(root), str(port), str(log)]
     process = subprocess.Popen(dying_with_parent(command, signal.SIGKILL), stderr=subprocess.DEVNULL)
     try:
         _wait(port, process)
-        yield Store(f"http://127.0.0.1:{port}", kind)
+        yield Store(f"http://127.0.0.1:{port}", kind, log)
     finally:
         process.kill()
         process.wait()

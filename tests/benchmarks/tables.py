@@ -1,8 +1,9 @@
 """The page's sections, each from the rows that it tells of; empty where none was measured."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 
-from tests.benchmarks.result import Result, ratio, short
+from tests.benchmarks.result import Figure, Result, ratio, short
 
 RIVALS = ("naive Celery task", "FastEmbed", "clip-retrieval-style loop")
 
@@ -18,59 +19,29 @@ def of(results: dict[str, Result], prefix: str) -> list[Result]:
     return [result for row, result in results.items() if row.startswith(prefix)]
 
 
-def machine(results: dict[str, Result]) -> str:
-    """What measured; rows may have been measured apart."""
-    if not results:
-        return ""
-    last = max(results.values(), key=lambda result: result.made)
-    said, facts = last.machine, last.facts
-    versions = ", ".join(f"{name} {version}" for name, version in said["versions"].items())
-    sizes = ", ".join(f"{px} px: {size / 1000:.0f} kB" for px, size in facts["mean bytes"].items())
-    return (
-        f"Measured on {said['cores']} cores of {said['processor']} (family/model {said['family']}; "
-        f"{', '.join(said['features'])}), {said['memory_gib']} GiB; {facts['photos']} as JPEGs of quality 88 "
-        f"({sizes}), served by {facts['object store']}. Python {said['python']}, {versions}.\n"
-    )
-
-
 def throughput(results: dict[str, Result]) -> str:
     """F, D, the limit, ours and the rivals."""
     measured = of(results, "throughput-")
     if not measured:
         return ""
     plot = "![Images/s of all sides](benchmarks-throughput.svg)"
-    return f"## End to end\n\nImages/s.\n\n{_limits(measured)}\n{plot}\n\n{_rivals(measured)}"
+    return f"## End to end\n\nImages/s.\n\n{limits(measured)}\n{plot}\n\n{rivals(measured)}"
 
 
-def gpu(results: dict[str, Result]) -> str:
-    """The same on a GPU, whose limit is the lesser of F and D; or that it was not measured."""
-    measured = [result for result in of(results, "cuda-") if result.find("F")]
-    how = "`python -m tests.benchmarks.gpu` measures F, D and ours, and decoding on the GPU."
-    if not measured:
-        return f"## GPUs\n\nNot measured: no GPU was at hand. {how}\n"
-    decoding = ""
-    if "cuda-decoding" in results:
-        result = results["cuda-decoding"]
-        rows = [[str(figure.px), figure.name, figure.what, str(figure)] for figure in result.figures]
-        said = f"{result.facts['iterations with corrupted memory']} of 200 iterations corrupted memory; "
-        said += f"against our decoder: {result.facts['GPU decode against ours']}."
-        decoding = f"\n{said}\n\n{table(('px', 'decoder', 'settings', 'images/s'), rows)}"
-    said = "half precision; limit: min(F, D). "
-    return f"## GPUs\n\n{said}{how}\n\n{_limits(measured)}\n{_rivals(measured)}{decoding}"
-
-
-def _limits(measured: Sequence[Result]) -> str:
+def limits(measured: Sequence[Result]) -> str:
+    """F, D, and how near ours comes to what they allow."""
     rows = []
     for result in measured:
         for px in result.sides():
             best, ours = result.limit(px), result.need("ours", px)
             figures = (result.need("F"), result.need("D", px), best, ours)
             share = f"{ratio(ours.values, best.values):.3f}"
-            rows.append([_encoder(result), str(px), *map(str, figures), share])
+            rows.append([encoder_of(result), str(px), *map(str, figures), share])
     return table(("encoder", "px", "F", "D", "limit", "ours", "ours / limit"), rows)
 
 
-def _rivals(measured: Sequence[Result]) -> str:
+def rivals(measured: Sequence[Result]) -> str:
+    """Ours beside each of them."""
     rows = []
     for result in measured:
         for px in result.sides():
@@ -79,37 +50,45 @@ def _rivals(measured: Sequence[Result]) -> str:
             cells = [
                 f"{each}: {ratio(ours.values, each.values):.2f}" if each else "not measured" for each in found
             ]
-            rows.append([_encoder(result), str(px), str(ours), *cells])
+            rows.append([encoder_of(result), str(px), str(ours), *cells])
     return table(("encoder", "px", "ours", *(f"{rival}: ours / it" for rival in RIVALS)), rows)
 
 
-def _encoder(result: Result) -> str:
+def encoder_of(result: Result) -> str:
+    """Its name, of a row that measured one."""
     return result.row.partition("-")[2]
 
 
 def forwards(results: dict[str, Result]) -> str:
-    """Every runtime that was tried."""
+    """Every runtime, on CPUs and GPUs."""
+    parts = {
+        "float32": of(results, "throughput-"),
+        "On a GPU, bfloat16": [result for result in of(results, "cuda-") if result.find("F")],
+    }
+    said = "\n".join(_forwards(name, measured) for name, measured in parts.items() if measured)
+    return f"## Bare forward\n\n{said}" if said else ""
+
+
+def _forwards(name: str, measured: Sequence[Result]) -> str:
     rows = []
-    for result in of(results, "throughput-"):
+    for result in measured:
         known = {figure.name[2:]: figure for figure in result.figures if figure.name.startswith("F ")}
-        eager, ours = known.get("eager"), known.get("ours")
-        if eager is None or ours is None:
+        if not {"eager", "ours"} < known.keys():
             continue
-        others = [figure for name, figure in known.items() if name != "ours"]
+        others = [figure for kind, figure in known.items() if kind != "ours"]
         best = max(others, key=lambda figure: figure.median).values
-        for name, figure in known.items():
-            ratios = [f"{ratio(figure.values, eager.values):.2f}", f"{ratio(figure.values, best):.2f}"]
-            what = _encoder(result)
-            rows.append([what, name, figure.what.partition(", ")[2], str(figure), *ratios])
-    if not rows:
-        return ""
+        for kind, figure in {**known, "F": result.need("F")}.items():
+            ratios = [f"{ratio(figure.values, known['eager'].values):.2f}"]
+            ratios.append(f"{ratio(figure.values, best):.2f}")
+            settings = figure.what if kind == "F" else figure.what.partition(", ")[2]
+            rows.append([encoder_of(result), kind, settings, str(figure), *ratios])
     columns = ("encoder", "runtime", "settings", "images/s", "/ eager", "/ best of the others")
     weights = ", ".join(
-        f"{_encoder(result)}: {result.facts['weights']}; "
+        f"{encoder_of(result)}: {result.facts['weights']}; "
         f"worker's runtime {result.facts.get('encoder as loaded', {}).get('runtime', '?')}"
-        for result in of(results, "throughput-")
+        for result in measured
     )
-    return f"## Bare forward\n\nfloat32. Weights: {weights}.\n\n{table(columns, rows)}"
+    return f"{name}. Weights: {weights}.\n\n{table(columns, rows)}"
 
 
 def decoding(results: dict[str, Result]) -> str:
@@ -134,7 +113,7 @@ def precisions(results: dict[str, Result]) -> str:
     for result in of(results, "precision-"):
         single = result.find("float32")
         for precision in ("float32", "half", "int8"):
-            figure, name = result.find(precision), _encoder(result)
+            figure, name = result.find(precision), encoder_of(result)
             if figure and single:
                 rows.append([name, precision, str(figure), f"{ratio(figure.values, single.values):.2f}"])
             elif precision in result.facts:
@@ -169,26 +148,30 @@ def exactness(results: dict[str, Result]) -> str:
 
 
 def shares(results: dict[str, Result]) -> str:
-    """What all but fetch, decode and embed take."""
-    rows, queue = [], results.get("queue")
+    """What the queue and the index take of the time, were the device never idle; and the stages of ours."""
+    rows = []
     for result in of(results, "throughput-"):
-        forward = result.find("F")
-        for px, took in result.facts.get("stages, s of threads", {}).items():
-            name = _encoder(result)
-            celery = ""
-            if queue and forward:
-                celery = f"{100 * forward.median / queue.figures[0].median:.2f} %"
-            write = f"{100 * took['write'] / took['wall']:.1f} %"
-            rows.append([name, px, celery, write, *(f"{took[stage]:.2f}" for stage in took)])
+        forward, queue, write = (result.need(name) for name in ("F", "queue", "write"))
+        queued = f"{100 * ratio(forward.values, queue.values):.2f} %"
+        written = f"{100 * share_at(forward, write):.2f} %"
+        for px, took in result.facts["stages, s of threads"].items():
+            stages = [f"{seconds:.2f}" for seconds in took.values()]
+            rows.append([encoder_of(result), px, str(queue), queued, str(write), written, *stages])
     if not rows:
         return ""
-    said = f"The shipped worker with an empty body: {queue.figures[0]} products/s. " if queue else ""
-    stages = (f"{name}, s" for name in took)
-    columns = ("encoder", "px", "Celery and Redis at F", "writing, of the wall", *stages)
+    columns = ("encoder", "px", "queue, products/s", "at F", "write, ms a product", "at F")
     return (
-        f"## What the queue and the index take\n\n{said}Stages of the last round are sums of the threads of "
-        f"messages and images, which wait for each other.\n\n{table(columns, rows)}"
+        "## What the queue and the index take\n\nQueue: the shipped worker with an empty body. Write: new "
+        "points in the worker's slices, by one thread. Both in the rounds that measured F. Stages of ours, "
+        "in the last round, are sums of the threads of messages and images, which wait for each other and "
+        "for the cores.\n\n"
+        f"{table((*columns, *(f'{name}, s' for name in took)), rows)}"
     )
+
+
+def share_at(forward: Figure, write: Figure) -> float:
+    """Of the time at F, for writes of so many ms a product: a fraction."""
+    return statistics.median(f * ms / 1000 for f, ms in zip(forward.values, write.values, strict=True))
 
 
 def batcher(results: dict[str, Result]) -> str:
@@ -197,7 +180,7 @@ def batcher(results: dict[str, Result]) -> str:
     for result in of(results, "batcher-"):
         names = ("fixed", "saturated", "idle", "idle, bare")
         fixed, full, idle, bare = (result.need(name) for name in names)
-        name = _encoder(result)
+        name = encoder_of(result)
         rows.append([name, str(full), str(fixed), f"{ratio(full.values, fixed.values):.3f}"])
         rows[-1] += [str(idle), str(bare), f"{ratio(idle.values, bare.values):.3f}"]
     columns = (
@@ -216,7 +199,7 @@ def repeats(results: dict[str, Result]) -> str:
     """No work twice."""
     rows = []
     for result in of(results, "repeats-"):
-        name = _encoder(result)
+        name = encoder_of(result)
         rows += [[name, figure.what, f"{figure} {figure.unit}"] for figure in result.figures]
         once, ten = result.need("once"), result.need("ten times")
         rows.append([name, "ten times / once", f"{ratio(ten.values, once.values):.2f}"])
@@ -225,23 +208,36 @@ def repeats(results: dict[str, Result]) -> str:
 
 
 def growth(results: dict[str, Result]) -> str:
-    """The curve."""
+    """The curve, and whether it is flat."""
     if "growth" not in results:
         return ""
-    curve = results["growth"].facts["curve"]
-    rows = [
-        [
-            f"{point['products']:,}",
-            f"{point['ms']:.3f}",
-            f"{point['processor_ms']:.3f}",
-            f"{point['rss_mib']:,.0f}",
-        ]
-        for point in curve
+    result = results["growth"]
+    names = ("ms", "processor_ms", "write_ms")
+    curve = [
+        [f"{point['products']:,}", *(f"{point[name]:.3f}" for name in names), f"{point['rss_mib']:,.0f}"]
+        for point in result.facts["curve"]
     ]
-    columns = ("products", "ms of one more, without its image", "of processor time", "memory, MiB")
+    flat = []
+    for name in names:
+        few, many = (result.need(f"{name} at {size}") for size in (1_000, 100_000))
+        flat.append([few.what, str(few), str(many), f"{ratio(many.values, few.values):.3f}"])
+    first, last = result.facts["curve"][0], result.facts["curve"][-1]
+    most = max(point["rss_mib"] for point in result.facts["curve"])
+    kib = 1024 * (last["rss_mib"] - first["rss_mib"]) / (last["products"] - first["products"])
+    columns = (
+        "products",
+        "ms of one more, without its image",
+        "of processor time",
+        "in writes",
+        "memory, MiB",
+    )
     return (
         "## Growth\n\nPlan, merge and write in messages of 256 with stored vectors; one thread.\n\n"
-        f"![What one more product costs](benchmarks-growth.svg)\n\n{table(columns, rows)}"
+        f"![What one more product costs](benchmarks-growth.svg)\n\n{table(columns, curve)}\n"
+        "ms of one more product, in turn on an index of 1,000 and on one of 100,000:\n\n"
+        f"{table(('', 'at 1,000', 'at 100,000', 'ratio'), flat)}\n"
+        f"Memory of the process: {most:,.0f} MiB at most, "
+        f"{kib:.1f} KiB a product between {first['products']:,} and {last['products']:,} products.\n"
     )
 
 

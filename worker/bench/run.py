@@ -1,10 +1,14 @@
 """The whole measurement: stage by stage, and then all of them together, on an index of its own."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, cycle
+from threading import Lock
 
 from config.settings import Settings
 from recommender.encoders.batcher import DynamicBatcher
@@ -21,6 +25,9 @@ from worker.pipeline import Pipeline
 from worker.report import Report
 
 Say = Callable[[str], None]
+PARTS = 4
+"""Messages that each thread works on while the whole is measured, so that the end, when some have none, is
+short."""
 Uris = Callable[[Settings, ImageSource], list[str]]
 
 
@@ -63,14 +70,18 @@ def measure(settings: Settings, uris_of: Uris, seconds: float, say: Say) -> Meas
         index = opened.enter_context(scratch_index(settings, encoder.fingerprint, encoder.spec.dimension))
         batcher = opened.enter_context(closing(DynamicBatcher(encoder, settings.encoder.max_batch_size)))
         pipeline = opened.enter_context(Pipeline(index, batcher, source, settings))
-        messages = _messages(uris)
         say("writing to the index")
-        stored = StoredRows(encoder.spec.dimension)
-        rate = _applied_per_s(pipeline, messages, seconds, stored)
-        written = Stage("index", rate, f"{settings.index_url}, {MAX_DOCUMENTS} products a message")
+        at_a_time, stored = settings.worker.concurrency, StoredRows(encoder.spec.dimension)
+        applied = partial(_applied_per_s, pipeline, at_a_time=at_a_time)
+        full = min(MAX_DOCUMENTS, len(uris))  # an image twice in a message is fetched once
+        rate = applied(_messages(uris, full), seconds, images=stored)
+        said = f"{settings.index_url}, {at_a_time} messages of {full} products at a time"
+        found = (fetched, decoded, embedded, Stage("index", rate, said))
         say("all of it together")
-        whole = _applied_per_s(pipeline, messages, 2 * seconds, None)
-    return _judged(settings, encoder, (fetched, decoded, embedded, written), whole)
+        slowest = min(stage.images_per_s for stage in found)
+        size = max(1, min(full, round(slowest * 2 * seconds / PARTS / at_a_time)))
+        whole = applied(_messages(uris, size), 2 * seconds, images=None)
+    return _judged(settings, encoder, found, whole)
 
 
 def _judged(settings: Settings, encoder: Encoder, found: tuple[Stage, ...], whole: float) -> Measured:
@@ -79,26 +90,42 @@ def _judged(settings: Settings, encoder: Encoder, found: tuple[Stage, ...], whol
     return Measured(encoder.fingerprint, encoder.device, found, whole, verdict)
 
 
-def _messages(uris: Sequence[str]) -> Iterator[list[Upsert]]:
-    """New products without end, an image each, in full messages."""
-    images, numbers = cycle(uris), count()
-    while True:
+def _messages(uris: Sequence[str], size: int) -> Iterator[list[Upsert]]:
+    """New products without end, an image each, in messages of `size`."""
+    images, run = cycle(uris), secrets.token_hex(4)
+    for number in count():
         yield [
             Upsert.model_validate(
-                {"id": f"bench-{next(numbers)}", "version": 1, "images": [next(images)], "category": "bench"}
+                {"id": f"{run}-{number}-{row}", "version": 1, "images": [next(images)], "category": "bench"}
             )
-            for _ in range(min(MAX_DOCUMENTS, len(uris)))  # an image twice in a message is fetched once
+            for row in range(size)
         ]
 
 
 def _applied_per_s(
-    pipeline: Pipeline, messages: Iterator[list[Upsert]], seconds: float, images: ImageStage | None
+    pipeline: Pipeline,
+    messages: Iterator[list[Upsert]],
+    seconds: float,
+    *,
+    at_a_time: int,
+    images: ImageStage | None,
 ) -> float:
+    """Products/s with as many messages at a time as a worker has in hand, until all of them are through."""
     pipeline.apply(next(messages), images=images)
-    products, started = 0, time.perf_counter()
-    while (took := time.perf_counter() - started) < seconds:
-        products += _counted(pipeline.apply(next(messages), images=images))
-    return products / took
+    taking = Lock()
+    started = time.perf_counter()
+
+    def apply(_: int) -> int:
+        products = 0
+        while not products or time.perf_counter() - started < seconds:
+            with taking:
+                message = next(messages)
+            products += _counted(pipeline.apply(message, images=images))
+        return products
+
+    with ThreadPoolExecutor(at_a_time) as threads:
+        products = sum(threads.map(apply, range(at_a_time)))
+        return products / (time.perf_counter() - started)
 
 
 def _counted(report: Report) -> int:

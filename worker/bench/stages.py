@@ -1,5 +1,6 @@
 """Each stage alone, for a few seconds: images/s."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from recommender.encoders.protocol import Encoder
+from recommender.encoders.protocol import CALLERS, Encoder
 from recommender.errors import ImageError, TransientError
 from recommender.images.fetched import Fetched
 from recommender.images.source import ImageSource
@@ -19,6 +20,8 @@ from worker.plan import ImageKey
 
 T = TypeVar("T")
 R = TypeVar("R")
+TURN = 4
+"""Items a thread, at least, that are begun together."""
 
 
 def fetching(
@@ -66,23 +69,34 @@ def decoding(
 
 
 def embedding(encoder: Encoder, pixels: Sequence[Tensor], batch: int, seconds: float) -> Stage:
-    """Full batches, one after the other."""
+    """Full batches, as many in flight as a worker has."""
     full = torch.stack(list(islice(cycle(pixels), batch)))
     encoder.encode_images(full)
-    calls, started = 0, time.perf_counter()
-    while (took := time.perf_counter() - started) < seconds:
-        encoder.encode_images(full)
-        calls += 1
-    return Stage(
-        "device", calls * batch / took, f"{encoder.fingerprint} on {encoder.device}, batches of {batch}"
-    )
+    started = time.perf_counter()
+
+    def embed(_: int) -> int:
+        calls = 0
+        while not calls or time.perf_counter() - started < seconds:
+            encoder.encode_images(full)
+            calls += 1
+        return calls
+
+    with ThreadPoolExecutor(CALLERS) as threads:
+        calls = sum(threads.map(embed, range(CALLERS)))
+        rate = calls * batch / (time.perf_counter() - started)
+    how = f"{encoder.fingerprint} on {encoder.device}, batches of {batch}, {CALLERS} in flight"
+    return Stage("device", rate, how)
 
 
 def _rate(one: Callable[[T], R], items: Sequence[T], threads: int, seconds: float) -> tuple[float, list[R]]:
-    """Items/s, all of them again until the time is over; and what the first time gave."""
+    """Items/s, all of them again until the time is over; and what the first time gave.
+
+    Few items come several times in a turn, so that all threads have some of them in hand.
+    """
+    turn = list(items) * math.ceil(TURN * threads / len(items))
     with ThreadPoolExecutor(threads) as pool:
         first = list(pool.map(one, items))
         count, started = 0, time.perf_counter()
         while (took := time.perf_counter() - started) < seconds:
-            count += sum(1 for _ in pool.map(one, items))
+            count += sum(1 for _ in pool.map(one, turn))
     return count / took, first

@@ -7,9 +7,11 @@ import typer
 from recommender.errors import LookalikeError
 from worker.cli.bench import bench
 from worker.cli.catalog import refresh, reindex
+from worker.cli.clusters import clusters
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
+from worker.cli.duplicates import duplicates
 from worker.cli.publish import publish
 from worker.cli.schema import schema
 from worker.cli.similar import similar
@@ -21,7 +23,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, up, publish, similar, refresh, reindex, schema, doctor, bench):
+for command in (
+    demo,
+    up,
+    publish,
+    similar,
+    duplicates,
+    clusters,
+    refresh,
+    reindex,
+    schema,
+    doctor,
+    bench,
+):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")
 

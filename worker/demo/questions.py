@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from worker.contact_sheet import ASKED, RIGHT, TILE_PX, WRONG, Row, Tile
 from worker.demo.catalog import VARIANTS_OF_A_SHAPE, DrawnProduct, make_photos
-from worker.demo.contact_sheet import TILE_PX, Row, Tile
 from worker.demo.draw import draw, encode
 from worker.demo.families import FAMILIES
 from worker.demo.shop import Item, Shop
@@ -67,11 +67,11 @@ def rows_of(shop: Shop, asked: Sequence[Asked]) -> list[Row]:
                 shop.picture(item.id, TILE_PX),
                 f"{item.score:.3f} {item.colour}",
                 item.category,
-                one.is_right(item),
+                RIGHT if one.is_right(item) else WRONG,
             )
             for item in one.items
         ]
-        asked_tile = Tile(one.picture, without_brand(one.title), "", right=True)
+        asked_tile = Tile(one.picture, without_brand(one.title), "", ASKED)
         rows.append(Row(one.question, asked_tile, tiles))
     return rows
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 
 from config.settings import PREFIX, ConfigurationError, load_settings
+from worker.contact_sheet import contact_sheet
 from worker.demo.catalog import DrawnProduct, make_catalog
-from worker.demo.contact_sheet import contact_sheet
 from worker.demo.object_store import ACCESS_KEY, BUCKET, REGION, ObjectStore, running_object_store
 from worker.demo.quality import K, Precision, Truth, chance, histogram_answers, precision_at_k
 from worker.demo.questions import Asked, ask_all, rows_of
@@ -106,7 +106,7 @@ def _run(
     asked = ask_all(shop, catalog, SEED)
     encoder, device = shop.encoder()
     caption = f"{encoder} · precision@{K} by category {precision.category:.2f} · green: right, red: wrong"
-    contact_sheet(rows_of(shop, asked), caption).save(sheet)
+    contact_sheet(rows_of(shop, asked), "What looks like this?", caption).save(sheet)
     return Demo(
         url=url,
         products=len(catalog),

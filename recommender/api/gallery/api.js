@@ -3,9 +3,11 @@
 const KEY = "lookalike-api-key";
 
 export class Problem extends Error {
-  constructor(status, detail) {
+  constructor(status, { title = "That did not work", detail = `The server answered ${status}.` } = {}, wait = null) {
     super(detail);
     this.status = status;
+    this.title = title;
+    this.wait = wait; // seconds after which the server wants to be asked again
   }
 }
 
@@ -13,9 +15,9 @@ export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 export const keepKey = (key) => sessionStorage.setItem(KEY, key);
 export const productUrl = (id) => `/v1/products/${encodeURIComponent(id)}`;
 
-function authorized(options = {}) {
+function authorized({ headers, ...options } = {}) {
   const key = sessionStorage.getItem(KEY);
-  return key ? { ...options, headers: { "X-API-Key": key } } : options;
+  return { ...options, headers: key ? { ...headers, "X-API-Key": key } : headers };
 }
 
 export async function ask(url, options = {}) {
@@ -24,16 +26,20 @@ export async function ask(url, options = {}) {
     response = await fetch(url, authorized(options));
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "The server can't be reached.");
+    throw new Problem(0, { title: "No connection", detail: "The server can't be reached." });
   }
   if (response.ok) return response.json();
   const body = await response.json().catch(() => ({}));
-  throw new Problem(response.status, body.detail ?? `The server answered ${response.status}.`);
+  const wait = Number(response.headers.get("Retry-After") ?? NaN);
+  throw new Problem(response.status, body, Number.isFinite(wait) ? wait : null);
 }
+
+export const send = (url, body, signal) =>
+  ask(url, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal });
 
 // For an <img>, which can't send a key itself: the picture as a blob: URL.
 export async function fetched(url) {
   const response = await fetch(url, authorized());
-  if (!response.ok) throw new Problem(response.status, "There is no picture.");
+  if (!response.ok) throw new Problem(response.status, { detail: "There is no picture." });
   return URL.createObjectURL(await response.blob());
 }

@@ -15,8 +15,8 @@ export function element(tag, className, text = "") {
   return node;
 }
 
-export function button(text, onclick) {
-  const node = element("button", "button", text);
+export function button(text, onclick, className = "button") {
+  const node = element("button", className, text);
   node.type = "button";
   node.onclick = onclick;
   return node;
@@ -27,8 +27,13 @@ export function title(text, subject = text) {
   document.title = subject === "All products" ? "Lookalike" : `${subject} · Lookalike`;
 }
 
-export function price({ price: amount, currency }) {
-  if (amount === null) return "";
+export function money(amount, currency) {
   if (!currency) return amount.toLocaleString();
-  return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(amount);
+  try {
+    return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(amount);
+  } catch { // no code that the browser knows
+    return `${amount.toLocaleString()} ${currency}`;
+  }
 }
+
+export const price = ({ price: amount, currency }) => (amount === null ? "" : money(amount, currency));

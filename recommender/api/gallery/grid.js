@@ -1,35 +1,49 @@
-// Cards in the grid, and the pictures on them.
+// Cards in the grid: the picture that matched, how alike it is and why, and + and - to steer by it.
 
-import { fetched, hasKey, productUrl } from "./api.js";
 import { kept, link } from "./address.js";
-import { $, clear, copy, price } from "./dom.js";
+import { remember } from "./catalog.js";
+import { $, copy, price } from "./dom.js";
+import { picture } from "./pictures.js";
+import { steer } from "./steer.js";
+import { explain } from "./why.js";
 
 export function fill(items, state, fresh) {
   const grid = $("grid");
+  remember(items);
   grid.classList.remove("waiting");
   grid.removeAttribute("aria-busy");
-  if (fresh) clear(grid);
-  grid.append(...items.map((item) => card(item, state)));
+  const cards = items.map((item) => card(item, state));
+  if (fresh) grid.replaceChildren(...cards);
+  else grid.append(...cards);
 }
 
 function card(item, state) {
   const entry = copy("card");
+  const name = item.title ?? item.id;
   const anchor = entry.querySelector("a");
-  anchor.href = link({ product: item.id, ...kept(state.query) });
+  anchor.href = link({ product: item.id }, kept(state.query));
   anchor.classList.toggle("sold-out", !item.in_stock);
-  entry.querySelector(".name").textContent = item.title ?? item.id;
+  entry.querySelector(".name").textContent = name;
   entry.querySelector(".maker").textContent = item.brand ?? "";
   entry.querySelector(".cost").textContent = price(item);
-  if (item.images.length) picture(entry.querySelector(".frame"), item, 0, 360, "");
-  if (item.score !== undefined) {
-    const score = entry.querySelector(".score");
-    score.textContent = item.score.toFixed(2);
-    score.style.setProperty("--share", Math.max(0, item.score));
-    score.setAttribute("aria-label", `likeness ${item.score.toFixed(2)}`);
-    score.setAttribute("role", "img");
-    score.hidden = false;
+  if (item.images.length) picture(entry.querySelector(".frame"), item.id, item.match?.image ?? 0, 360, "");
+  for (const side of ["positive", "negative"]) {
+    const button = entry.querySelector(`[data-side=${side}]`);
+    button.setAttribute("aria-pressed", String(state[side].includes(item.id)));
+    button.setAttribute("aria-label", `${side === "positive" ? "More" : "Less"} like ${name}`);
+    button.onclick = () => steer(item.id, side);
   }
+  if (item.score !== undefined) score(entry.querySelector(".score"), item, name);
   return entry;
+}
+
+function score(button, item, name) {
+  const likeness = item.score.toFixed(2);
+  button.querySelector("span").textContent = likeness;
+  button.style.setProperty("--share", Math.max(0, item.score));
+  button.setAttribute("aria-label", `${likeness}: why ${name}?`);
+  button.onclick = () => explain(item);
+  button.hidden = false;
 }
 
 export function skeleton() {
@@ -40,29 +54,8 @@ export function skeleton() {
   for (let n = 0; n < 8; n += 1) {
     const entry = copy("card");
     entry.setAttribute("aria-hidden", "true");
+    entry.inert = true;
+    entry.querySelector(".steer").remove();
     grid.append(entry);
   }
-}
-
-export async function picture(frame, product, n, px, alt) {
-  const url = `${productUrl(product.id)}/images/${n}?px=${px}`;
-  const image = new Image();
-  image.alt = alt;
-  if (px < 500) image.loading = "lazy";
-  try {
-    show(image, hasKey() ? await fetched(url) : url, frame);
-  } catch {
-    frame.textContent = "No picture";
-  }
-}
-
-export function show(image, url, frame) {
-  const release = () => url.startsWith("blob:") && URL.revokeObjectURL(url);
-  image.addEventListener("load", release);
-  image.addEventListener("error", () => {
-    release();
-    frame.textContent = "No picture";
-  });
-  image.src = url;
-  frame.replaceChildren(image);
 }

@@ -2,18 +2,10 @@
 
 import { ask, productUrl } from "./api.js";
 import { link } from "./address.js";
+import { remember } from "./catalog.js";
 import { $, copy, element, price, spaced } from "./dom.js";
-import { picture, show } from "./grid.js";
-
-const photos = new Map(); // name in the address -> File
-
-export const photoOf = (name) => photos.get(name);
-
-export function keepPhoto(file) {
-  const name = Date.now().toString(36);
-  photos.set(name, file);
-  return name;
-}
+import { photoOf } from "./photos.js";
+import { photograph, picture } from "./pictures.js";
 
 export function present(article, shows) {
   $("subject").replaceChildren(...(article ? [article] : []));
@@ -23,6 +15,7 @@ export function present(article, shows) {
 export async function renderProduct(id, signal) {
   if ($("subject").dataset.shows === id) return; // only a filter changed
   const product = await ask(productUrl(id), { signal });
+  remember([product]);
   const article = copy("product");
   const set = (selector, text) => {
     const target = article.querySelector(selector);
@@ -49,9 +42,7 @@ export function renderPhoto(name) {
   if ($("subject").dataset.shows === `photo ${name}`) return;
   const article = copy("upload");
   article.querySelector(".file").textContent = photoOf(name).name;
-  const image = new Image();
-  image.alt = "The photo that you chose";
-  show(image, URL.createObjectURL(photoOf(name)), article.querySelector(".frame"));
+  photograph(article.querySelector(".frame"), photoOf(name), "The photo that you chose");
   present(article, `photo ${name}`);
 }
 
@@ -76,7 +67,7 @@ function pictures(article, product) {
   const large = article.querySelector(".frame");
   const others = article.querySelector(".others");
   const name = product.title ?? product.id;
-  picture(large, product, 0, 720, name);
+  picture(large, product.id, 0, 720, name);
   if (product.images.length < 2) return others.remove();
   product.images.forEach((_, n) => {
     const button = document.createElement("button");
@@ -84,11 +75,11 @@ function pictures(article, product) {
     button.type = "button";
     button.setAttribute("aria-pressed", String(n === 0));
     button.setAttribute("aria-label", `Picture ${n + 1} of ${product.images.length}`);
-    picture(frame, product, n, 160, "");
+    picture(frame, product.id, n, 160, "");
     button.append(frame);
     button.onclick = () => {
       for (const other of others.children) other.setAttribute("aria-pressed", String(other === button));
-      picture(large, product, n, 720, `${name}, picture ${n + 1}`);
+      picture(large, product.id, n, 720, `${name}, picture ${n + 1}`);
     };
     others.append(button);
   });

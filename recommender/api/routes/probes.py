@@ -1,6 +1,7 @@
-"""Probes and metrics, for machines; no key is asked for."""
+"""Probes and metrics, for machines: no key is asked for, and no thread is shared with questions."""
 
-from fastapi import APIRouter, Response
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from recommender.api.dependencies import Owned
@@ -12,21 +13,22 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/healthz")
-def healthz() -> Health:
+async def healthz() -> Health:
     """The process is alive."""
     return Health(status="alive")
 
 
 @router.get("/readyz", responses=responses(503))
-def readyz(resources: Owned) -> Health:
+async def readyz(resources: Owned, request: Request) -> Health:
     """The index answers, and the encoder takes work."""
-    resources.index.ping()
+    await to_thread.run_sync(resources.index.ping, limiter=request.app.state.probe_threads)
     if not resources.batcher.is_alive:
         raise TransientError("the encoder does not answer")
     return Health(status="ready")
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics() -> Response:
+async def metrics(request: Request) -> Response:
     """Prometheus metrics of this process."""
-    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    text = await to_thread.run_sync(generate_latest, limiter=request.app.state.probe_threads)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

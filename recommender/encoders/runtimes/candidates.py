@@ -63,7 +63,7 @@ def precision_of(settings: EncoderSettings, device: str) -> Precision:
 def candidates_for(job: Job, settings: EncoderSettings, device: str) -> list[Candidate]:
     """List the runtimes that the settings allow, none of them built yet, the likely best first."""
     if device == "cuda":
-        return _on_cuda(job)
+        return _on_cuda(job, compiled=settings.runtime == "auto")
     build: dict[str, Callable[[], Runtime]] = {
         "openvino": partial(_openvino, job),
         "onnxruntime": partial(_onnxruntime, job),
@@ -94,17 +94,17 @@ def _torch(job: Job) -> Runtime:
     return TorchRuntime(job.graph)
 
 
-def _on_cuda(job: Job) -> list[Candidate]:
+def _on_cuda(job: Job, *, compiled: bool) -> list[Candidate]:
     from recommender.encoders.runtimes.on_cuda import CudaRuntime  # noqa: PLC0415
 
     graph = job.graph.to(memory_format=job.graph.layout)
     if job.precision == "half":
         graph.network.half()
-    forwards: dict[str, Callable[[Tensor], Tensor]] = {
-        "torch": graph,
+    forwards: dict[str, Callable[[Tensor], Tensor]] = {"torch": graph}
+    if compiled:
         # Without inductor's own CUDA graphs: they belong to the thread that compiled.
-        "torch-compiled": torch.compile(graph, mode="max-autotune-no-cudagraphs", dynamic=False),
-    }
+        mode = "max-autotune-no-cudagraphs"
+        forwards["torch-compiled"] = torch.compile(graph, mode=mode, dynamic=False)
     return [
         Candidate(name, partial(CudaRuntime, name, graph, forward, job.side_px, job.max_batch))
         for name, forward in forwards.items()

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 
@@ -14,6 +17,9 @@ from recommender.encoders.runtimes.runtime import ImageGraph
 log = logging.getLogger(__name__)
 
 INPUT, OUTPUT = "pixels", "rows"
+PARTIAL = "partial-"
+"""What the name of anything begins with that is still being written."""
+_ABANDONED_S = 86_400
 
 
 @contextmanager
@@ -55,10 +61,25 @@ def export_graph(graph: ImageGraph, input_px: int, path: Path) -> Path:
 def written(path: Path, write: Callable[[Path], None]) -> Path:
     """Return the path; `write` makes the file where there is none, and others see all of it or nothing."""
     if not path.exists():
-        partial = path.with_name(f"{os.getpid()}-{path.name}")
+        _remove_abandoned(path.parent)
+        # Of any process of any machine that shares the folder: numbers of processes repeat in containers.
+        partial = path.with_name(f"{PARTIAL}{uuid4().hex}-{path.name}")
         try:
             write(partial)
+            with partial.open("rb") as file:  # else a power cut may leave the name without the bytes
+                os.fsync(file.fileno())
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     return path
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write."""
+    for partial in folder.glob(f"{PARTIAL}*"):
+        with suppress(OSError):  # another process removes it too, or it is another user's
+            if time.time() - partial.stat().st_mtime > _ABANDONED_S:
+                if partial.is_dir():
+                    shutil.rmtree(partial, ignore_errors=True)
+                else:
+                    partial.unlink()

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recommender.encoders.protocol import Embeddings
-from recommender.encoders.runtimes.runtime import CALLERS, ImageGraph
+from recommender.encoders.protocol import CALLERS, Embeddings
+from recommender.encoders.runtimes.runtime import ImageGraph
 
 Forward = Callable[[Tensor], Tensor]
 _STEP = 4

@@ -1,6 +1,7 @@
 """From a loaded graph to the runtime that runs it, with the files that are kept between two starts."""
 
 import hashlib
+import inspect
 import json
 import platform
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from recommender.encoders.runtimes.export import export_graph, graph_folder
 from recommender.encoders.runtimes.runtime import ImageGraph, Runtime
 from recommender.errors import WeightsUnavailable
 
+_CPUINFO = Path("/proc/cpuinfo")
 _CPU_BATCH = 8
 """Images in the batch that runtimes are measured at on a CPU; larger ones take longer and say the same."""
 
@@ -76,7 +78,7 @@ def open_runtime(
 
 def _floating(spec: EncoderSpec, graph: ImageGraph, fingerprint: str, folder: Path) -> _Variant:
     side_px = spec.preprocessing.input_px
-    path = folder / f"{fingerprint}-torch-{version('torch')}.onnx"
+    path = folder / f"{fingerprint}-{_code()}-torch-{version('torch')}.onnx"
     return _Variant(fingerprint, partial(export_graph, graph, side_px, path), _noise_and_ramps(side_px))
 
 
@@ -86,7 +88,7 @@ def _int8(floating: _Variant, images: Path | None, spec: EncoderSpec, folder: Pa
 
     calibration = read_calibration(images, spec.preprocessing)
     fingerprint = int8_fingerprint_of(floating.fingerprint, calibration.sha256)
-    path = folder / f"{fingerprint}-onnxruntime-{version('onnxruntime')}.onnx"
+    path = folder / f"{fingerprint}-{_code()}-onnxruntime-{version('onnxruntime')}.onnx"
     return _Variant(
         fingerprint,
         lambda: quantize_graph(floating.exported(), calibration, path),
@@ -115,12 +117,25 @@ def _reference(graph: ImageGraph, pixels: Tensor, spec: EncoderSpec) -> Embeddin
     return rows
 
 
+def _code() -> str:
+    """8 hex digits that change with the code that graphs are exported from: a kept one may be another's."""
+    source = inspect.getsource(ImageGraph) + inspect.getsource(export_graph)
+    return hashlib.sha256(source.encode()).hexdigest()[:8]
+
+
 def _circumstances(job: Job, device: str, batch: int) -> str:
     """12 hex digits that change with whatever may change which runtime is the fastest."""
-    if device == "cuda":
-        machine = torch.cuda.get_device_name()
-    else:
-        machine = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    versions = [version(package) for package in ("torch", "onnxruntime", "openvino")]
+    machine = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    versions = [_code(), *(version(package) for package in ("torch", "onnxruntime", "openvino"))]
     told = json.dumps([machine, job.precision, job.threads, batch, versions])
     return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _processor() -> str:
+    """The instructions that this CPU knows: the folder may have come from another host."""
+    try:
+        lines = _CPUINFO.read_text().splitlines()
+    except OSError:  # no Linux
+        lines = []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {flags}"

@@ -1,7 +1,6 @@
 """An exported graph in int8: scales are calibrated on a shop's own images."""
 
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from torch import Tensor
 from config.settings import PREFIX, ConfigurationError
 from recommender.encoders.preprocess import input_of
 from recommender.encoders.protocol import Preprocessing
-from recommender.encoders.runtimes.export import INPUT, written
+from recommender.encoders.runtimes.export import INPUT, PARTIAL, written
 from recommender.errors import ImageError
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif"})
@@ -45,9 +44,10 @@ def read_calibration(folder: Path | None, preprocessing: Preprocessing) -> Calib
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if len(paths) < _FEWEST:
         raise ConfigurationError(f"{name}: {folder} has {len(paths)} images; int8 needs {_FEWEST} or more")
+    count = min(len(paths), _MOST)
     digest = hashlib.sha256()
     pixels = []
-    for path in paths[:: math.ceil(len(paths) / _MOST)]:
+    for path in (paths[place * len(paths) // count] for place in range(count)):
         data = path.read_bytes()
         digest.update(hashlib.sha256(data).digest())
         try:
@@ -64,7 +64,7 @@ def quantize_graph(exported: Path, calibration: Calibration, path: Path) -> Path
     """
 
     def write(target: Path) -> None:
-        with TemporaryDirectory(dir=path.parent) as folder:
+        with TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as folder:
             prepared = Path(folder) / "prepared.onnx"
             # Its symbolic shapes are for transformers of text; ONNX's own inference follows.
             quant_pre_process(exported, prepared, skip_symbolic_shape=True)

@@ -9,9 +9,6 @@ from torch.nn.functional import normalize
 from recommender.encoders.protocol import Embeddings, Preprocessing
 from recommender.encoders.sources.source import Towers
 
-CALLERS = 2
-"""Threads that call a runtime at a time: one copies while the other's batch is computed."""
-
 
 class ImageGraph(nn.Module):
     """Normalisation, image tower and unit norm as one module; every runtime runs this graph and no other.

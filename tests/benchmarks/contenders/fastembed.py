@@ -43,8 +43,9 @@ def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]
     index = PlainIndex(scratch / "index", spec.dimension)
 
     def answer(request: dict[str, Any]) -> float:
-        """Images/s over `count` images, from the first fetch to the last upsert; four batches before them."""
-        batch, warm = request["batch"], 4 * request["batch"]
+        """Images/s over `count` images, from the first fetch to the last upsert; some batches before."""
+        batch = request["batch"]
+        warm = batch * (4 if request["parallel"] else 1)  # each process has some
         names = list(islice(keys[str(request["px"])], warm + request["count"]))
         clock: list[float] = []
 

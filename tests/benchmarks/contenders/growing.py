@@ -1,4 +1,7 @@
-"""The pipeline on an index that grows, its rows made up: what one more product costs besides its image."""
+"""The pipeline on an index that grows, its rows made up: what one more product costs besides its image.
+
+It works in the worker's own slices, whose size is that of its device batches.
+"""
 
 import shutil
 import tempfile
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from config.settings import IndexSettings, Settings
+from config.settings import EncoderSettings, IndexSettings, Settings
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.events import Upsert
 from recommender.images.source import ImageSource
@@ -22,10 +25,15 @@ _MESSAGE = 256
 
 @contextmanager
 def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """Options: those of our encoder, which only says the dimension."""
-    folder = Path(tempfile.mkdtemp())
-    settings = Settings(_env_file=None, data_dir=folder, index=IndexSettings(url=f"edge:{folder / 'index'}"))
-    encoder = load(options)
+    """Options: those of our encoder, which says the dimension and the size of slices."""
+    folder, encoder = Path(tempfile.mkdtemp()), load(options)
+    batch = options.get("settings", {}).get("max_batch_size")
+    settings = Settings(
+        _env_file=None,
+        data_dir=folder,
+        index=IndexSettings(url=f"edge:{folder / 'index'}"),
+        encoder=EncoderSettings() if batch is None else EncoderSettings(max_batch_size=batch),
+    )
     engine = open_engine(settings)
     index = open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension)
     stage, made = StoredRows(encoder.spec.dimension), 0
@@ -34,16 +42,18 @@ def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]
     with Pipeline(index, batcher, source, settings) as pipeline:
 
         def answer(request: dict[str, Any]) -> dict[str, float]:
-            """Grow to `products`; ms a product by the clock and of processor time, and memory."""
+            """Grow to `products`, or by `more`: ms a product by the clock, of processor, in writes."""
             nonlocal made
-            seconds = processor_s = 0.0
+            seconds = processor_s = write_s = 0.0
             begun_at = made
-            while made < request["products"]:
+            target = request.get("products") or made + request["more"]
+            while made < target:
                 events = [_event(number) for number in range(made, made + _MESSAGE)]
                 started, begun = time.perf_counter(), time.process_time()
                 report = pipeline.apply(events, images=stage)
                 seconds += time.perf_counter() - started
                 processor_s += time.process_time() - begun
+                write_s += report.took_s["write"]
                 assert len(report.applied) == _MESSAGE, report
                 made += _MESSAGE
             ms = 1000 / max(1, made - begun_at)
@@ -51,6 +61,7 @@ def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]
                 "products": made,
                 "ms": ms * seconds,
                 "processor_ms": ms * processor_s,
+                "write_ms": ms * write_s,
                 "rss_mib": _rss_mib(),
             }
 

@@ -1,16 +1,17 @@
 """No work twice: patches, unchanged images, the same event ten times, an image that products share."""
 
 import itertools
-import time
 from collections.abc import Iterator
-from typing import Any
 
 from tests.benchmarks.result import Result
 from tests.benchmarks.scene import Scene
-from tests.benchmarks.stack import MESSAGE, Documents, Ours, full_messages, running_ours
+from tests.benchmarks.stack import MESSAGE, Documents, Ours, running_ours
+from tests.benchmarks.store import Store
 
 PATCHED = 32 * MESSAGE
+"""Products, each patched once a round; they share an image, since there would be a long wait for so many."""
 TIMES = 10
+SHARED = 32
 
 
 def run(scene: Scene, name: str) -> Result:
@@ -22,6 +23,8 @@ def run(scene: Scene, name: str) -> Result:
         ours.run(ours.upserts(keys, MESSAGE, "warm"))
         rate = MESSAGE / ours.run(ours.upserts(keys, MESSAGE, "rate")).seconds
         count = MESSAGE * max(1, min(8, round(rate * scene.seconds / MESSAGE)))
+        patched = ours.upserts(itertools.repeat(next(keys)), PATCHED, "patched")
+        ours.run(patched)
         for number in range(scene.rounds):
             scene.say(f"{result.row}: round {number + 1} of {scene.rounds}")
             known = ours.upserts(keys, count, f"known-{number}")
@@ -30,37 +33,53 @@ def run(scene: Scene, name: str) -> Result:
             again = ours.run(ours.upserts(keys, count, f"again-{number}") * TIMES).seconds
             figure = result.figure("ten times", f"{count} new products, each event ten times", unit="s")
             figure.values.append(again)
-            _unchanged(ours, known, result)
-            _patches(ours, known, result)
-            _shared(ours, keys, number, result)
+            _unchanged(ours, known, scene.store, result)
+            _patches(ours, patched, scene.store, result)
+            _shared(ours, keys, number, scene.store, result)
     return result
 
 
-def _unchanged(ours: Ours, known: list[Documents], result: Result) -> None:
-    newer = time.time_ns() // 1_000_000
+def _unchanged(ours: Ours, known: list[Documents], store: Store, result: Result) -> None:
+    newer = ours.newer()
     messages = [[{**document, "version": newer, "price": 12.5} for document in part] for part in known]
+    before = store.answered()
     run = ours.run(messages)
-    assert run.embedded == 0, f"{run.embedded} unchanged images were embedded"
-    figure = result.figure("unchanged", "whole products, their images unchanged", unit="products/s")
+    answered = dict(store.answered() - before)
+    if run.embedded or answered != {"304": run.products} or run.applied != run.products:
+        raise RuntimeError(
+            f"{run.products} products with unchanged images: {run.applied} applied, {run.embedded} embedded, "
+            f"the store answered {answered}"
+        )
+    figure = result.figure(
+        "unchanged", "whole products, their images unchanged: each 304, none 200", unit="products/s"
+    )
     figure.values.append(run.products / run.seconds)
 
 
-def _patches(ours: Ours, known: list[Documents], result: Result) -> None:
-    ids = itertools.cycle([document["id"] for part in known for document in part])
-    first = time.time_ns() // 1_000_000 + 1000
-
-    def patches() -> Iterator[dict[str, Any]]:
-        for number in range(PATCHED):
-            yield {"id": next(ids), "version": first + number, "price": number / 100}
-
-    run = ours.run(full_messages(patches()), "products.patch")
-    result.figure("patches", f"{PATCHED} patches", unit="products/s").values.append(
-        run.products / run.seconds
+def _patches(ours: Ours, products: list[Documents], store: Store, result: Result) -> None:
+    newer, before = ours.newer(), store.answered()
+    messages = [
+        [{"id": document["id"], "version": newer, "price": newer % 1000} for document in part]
+        for part in products
+    ]
+    run = ours.run(messages, "products.patch")
+    answered = dict(store.answered() - before)
+    if run.applied != PATCHED or run.embedded or answered:
+        raise RuntimeError(
+            f"{PATCHED} patches: {run.applied} applied, {run.embedded} images embedded, the store answered "
+            f"{answered}"
+        )
+    figure = result.figure(
+        "patches", f"patches of {PATCHED} products, all applied, no request to the store", unit="products/s"
     )
+    figure.values.append(run.applied / run.seconds)
 
 
-def _shared(ours: Ours, keys: Iterator[str], number: int, result: Result) -> None:
-    few = itertools.cycle(list(itertools.islice(keys, 32)))
+def _shared(ours: Ours, keys: Iterator[str], number: int, store: Store, result: Result) -> None:
+    few = itertools.cycle(list(itertools.islice(keys, SHARED)))
+    before = store.answered()
     run = ours.run(ours.upserts(few, MESSAGE, f"shared-{number}"))
-    figure = result.figure("shared", f"images embedded for {MESSAGE} products that share 32", unit="images")
-    figure.values.append(run.embedded)
+    fetched = (store.answered() - before)["200"]
+    for name, count in (("fetched", fetched), ("embedded", run.embedded)):
+        what = f"images {name} for {MESSAGE} products that share {SHARED}"
+        result.figure(f"shared, {name}", what, unit="images").values.append(count)

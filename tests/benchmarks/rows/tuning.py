@@ -1,5 +1,6 @@
 """Every side's best settings: all that is tried is measured once, briefly, and kept in the result."""
 
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,18 @@ from tests.benchmarks.model import Model
 from tests.benchmarks.result import Result
 from tests.benchmarks.scene import Scene
 
-TRY_S = 1.0
+TRY_S = 0.6
+GAIN = 1.02
+"""Over the best so far; once a larger batch gains less, none larger is tried."""
+NOISE = 0.95
 FORWARDS = {
     "cpu": ("eager", "channels_last", "compile", "onnxruntime", "openvino", "ours"),
     "cuda": ("eager", "channels_last", "compile", "ours"),
 }
-BATCHES = {"cpu": (8, 32), "cuda": (32, 128, 256)}
+BATCHES = {"cpu": (1, 8, 16, 32, 64), "cuda": (32, 64, 128, 256)}
+COMPILED = {"cpu": (32,), "cuda": (64, 256)}
+"""Every size, and every number of threads, is compiled anew, in up to a minute."""
 THREADS = (1, 2, 4, 8, 16)
-NAIVE_THREADS = (1, 2, 4)
-FASTEMBED = ((None, 16), (None, 64), (2, 16), (2, 32))
-LOADERS = (("eager", (2,)), ("ours", (1, 2)))
-"""Forward, and numbers of workers."""
 
 
 @dataclass
@@ -35,25 +37,71 @@ class Tuned:
 
 
 def tune_forward(scene: Scene, model: Model, result: Result, stack: ExitStack) -> list[Tuned]:
-    """One contender a runtime, with all cores, at its best batch size."""
+    """One contender a runtime, at its best batch size and number of threads."""
     found = []
     for kind in FORWARDS[scene.device]:
         scene.say(f"{model.name}: trying the forward by {kind}")
+        options = model.as_options() if scene.device == "cpu" else _largest_batch(model, scene.device)
+        contender = stack.enter_context(
+            scene.contender("forward", **options | {"device": scene.device}, kind=kind)
+        )
         try:
-            contender = stack.enter_context(
-                scene.contender("forward", **model.as_options(device=scene.device), kind=kind)
-            )
-            rates = {
-                batch: _tried(result, f"F {kind}, batch {batch}", contender, batch=batch, seconds=TRY_S)
-                for batch in BATCHES[scene.device]
-            }
+            rates = _forward_rates(scene, kind, contender, result)
         except ContenderFailed as error:
             result.tried.append({"what": f"F {kind}", "failed": error.last_line})
             continue
-        batch = _largest_worth(rates)
-        what = f"{kind}, {cores()} threads, batch {batch}"
-        found.append(Tuned(kind, what, contender, {"batch": batch}, rates[batch]))
+        batch, threads = max(rates, key=lambda key: rates[key])
+        on = f"{threads} threads, " if scene.device == "cpu" else ""
+        request = {"batch": batch, "threads": threads}
+        found.append(Tuned(kind, f"{kind}, {on}batch {batch}", contender, request, rates[batch, threads]))
+        if kind == "ours":
+            result.facts["ours is told"] = {"max_batch_size": largest_worth(rates)} | (
+                {"threads": threads} if scene.device == "cpu" else {}
+            )
     return found
+
+
+def _largest_batch(model: Model, device: str) -> dict[str, Any]:
+    """Our runtime captures as many sizes as it is told."""
+    return model.as_options(device=device, max_batch_size=max(BATCHES[device]))
+
+
+def _forward_rates(
+    scene: Scene, kind: str, contender: Contender, result: Result
+) -> dict[tuple[int, int], float]:
+    """By batch size and number of threads: every size with one a core, the best of them with one thread."""
+    rates: dict[tuple[int, int], float] = {}
+
+    def tried(batch: int, threads: int) -> float:
+        on = f", {threads} threads" if scene.device == "cpu" else ""
+        request = {"batch": batch, "threads": threads, "seconds": TRY_S}
+        rate = tried_once(result, f"F {kind}, batch {batch}{on}", contender, **request)
+        rates[batch, threads] = rate
+        return rate
+
+    compiled = kind == "compile"
+    sizes = (COMPILED if compiled else BATCHES)[scene.device]
+    # Ours at every size, for what the worker is told.
+    best = climb(sizes, lambda batch: tried(batch, cores()), gain=0 if kind == "ours" else GAIN)
+    if scene.device == "cpu" and cores() > 1 and not compiled:
+        tried(best, 1)
+    return rates
+
+
+def climb(values: Iterable[int], rate_of: Callable[[int], float], gain: float = GAIN) -> int:
+    """The best of these, the smallest first; those beyond one that gains nothing are not tried."""
+    rates: dict[int, float] = {}
+    for value in values:
+        enough = gain * max(rates.values(), default=0.0)
+        rates[value] = rate_of(value)
+        if rates[value] < enough:
+            break
+    return max(rates, key=lambda value: rates[value])
+
+
+def largest_worth(rates: dict[tuple[int, int], float]) -> int:
+    """What a worker is told: the largest batch whose rate differs from the best by noise alone."""
+    return max(batch for (batch, _), rate in rates.items() if rate > NOISE * max(rates.values()))
 
 
 def tune_decode(contender: Contender, px: int, result: Result) -> Tuned:
@@ -69,9 +117,9 @@ def tune_decode(contender: Contender, px: int, result: Result) -> Tuned:
     ):
         for value in values:
             tried = best | {part: value}
-            what = f"D {px} px: {tried['fetch']}, {tried['decoder']}, {tried['threads']} threads"
+            what = _said(px, tried)
             if what not in rates:
-                rates[what] = _tried(result, what, contender, **tried, px=px, seconds=TRY_S / 2)
+                rates[what] = tried_once(result, what, contender, **tried, px=px, seconds=TRY_S / 2)
         best[part] = max(
             values,
             key=lambda value: rates[_said(px, best | {part: value})],
@@ -80,67 +128,7 @@ def tune_decode(contender: Contender, px: int, result: Result) -> Tuned:
     return Tuned("D", what, contender, best | {"px": px}, rates[_said(px, best)])
 
 
-def tune_rivals(scene: Scene, options: dict[str, Any], result: Result, stack: ExitStack) -> list[Tuned]:
-    """Each rival with its best settings, at the first of the sizes."""
-    on_cpu = (_naive, _fastembed)  # FastEmbed's package for GPUs is another
-    makers = (*on_cpu, _clip_retrieval) if scene.device == "cpu" else (_clip_retrieval,)
-    found: list[Tuned] = []
-    for make in makers if scene.rivals else ():
-        try:
-            found.append(make(scene, options, result, stack))
-        except ContenderFailed as error:
-            result.tried.append({"what": make.__name__.strip("_"), "failed": error.last_line})
-    return found
-
-
-def _naive(scene: Scene, options: dict[str, Any], result: Result, stack: ExitStack) -> Tuned:
-    rates, px = {}, scene.sides[0]
-    for workers in NAIVE_THREADS:
-        scene.say(f"trying the naive task with {workers} threads")
-        with scene.contender("naive", **options, workers=workers) as contender:
-            what = f"naive, {workers} threads"
-            rates[workers] = _tried(result, what, contender, px=px, count=96)
-    best = max(rates, key=lambda workers: rates[workers])
-    contender = stack.enter_context(scene.contender("naive", **options, workers=best))
-    return Tuned("naive Celery task", f"{best} threads", contender, {}, rates[best])
-
-
-def _fastembed(scene: Scene, options: dict[str, Any], result: Result, stack: ExitStack) -> Tuned:
-    scene.say("trying FastEmbed")
-    px = scene.sides[0]
-    contender = stack.enter_context(scene.contender("fastembed", **options))
-    rates = {}
-    for parallel, batch in FASTEMBED:
-        what = f"FastEmbed, parallel={parallel}, batch {batch}"
-        rates[parallel, batch] = _tried(
-            result, what, contender, px=px, count=128, parallel=parallel, batch=batch
-        )
-    parallel, batch = max(rates, key=lambda key: rates[key])
-    request = {"parallel": parallel, "batch": batch}
-    return Tuned(
-        "FastEmbed", f"parallel={parallel}, batch {batch}", contender, request, rates[parallel, batch]
-    )
-
-
-def _clip_retrieval(scene: Scene, options: dict[str, Any], result: Result, stack: ExitStack) -> Tuned:
-    found = []
-    for runtime, numbers in LOADERS:
-        scene.say(f"trying the clip-retrieval-style loop with the runtime {runtime}")
-        contender = stack.enter_context(scene.contender("clip_retrieval", **options, runtime=runtime))
-        for workers in numbers:
-            what = f"DataLoader with {workers} workers, batch 32, forward by {runtime}"
-            request = {"workers": workers, "batch": 32}
-            rate = _tried(result, what, contender, px=scene.sides[0], count=64, **request)
-            found.append(Tuned("clip-retrieval-style loop", what, contender, request, rate))
-    return max(found, key=lambda tuned: tuned.rate)
-
-
-def _largest_worth(rates: dict[int, float]) -> int:
-    """The fastest batch, but no smaller one for a difference that is noise."""
-    return max(batch for batch, rate in rates.items() if rate > 0.97 * max(rates.values()))
-
-
-def _tried(result: Result, what: str, contender: Contender, **request: Any) -> float:
+def tried_once(result: Result, what: str, contender: Contender, **request: Any) -> float:
     rate = float(contender.ask(**request))
     result.tried.append({"what": what, "images/s": round(rate, 1)})
     return rate

@@ -14,11 +14,11 @@ from PIL import Image
 from config.settings import S3Settings
 from recommender.encoders.preprocess import to_input
 from recommender.events import Upsert
-from recommender.images.decode import decode
 from recommender.images.source import ImageSource
 from recommender.index.protocol import IndexedImage, Write
 from recommender.merge import UNKNOWN, merge
 from tests.shop import PixelEncoder, Shop, draw, served
+from tests.whole_image import decode
 
 
 def test_a_product_is_shown_as_it_was_published(api: httpx.Client) -> None:
@@ -28,6 +28,7 @@ def test_a_product_is_shown_as_it_was_published(api: httpx.Client) -> None:
         "id": "tall-gold-1",
         "version": 1,
         "searchable": True,
+        "duplicate_of": None,
         "category": "shapes/tall",
         "title": "Gold tall thing, variant 1",
         "brand": "Bolt",
@@ -260,6 +261,7 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
         "/v1/products/{product_id}/images/{n}",
         "/v1/similar",
         "/v1/similar/batch",
+        "/v1/embeddings",
         "/v1/facets",
         "/v1/catalog",
         "/v1/similar/image",
@@ -275,7 +277,7 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
         "price_min",
         "price_max",
         "in_stock",
-        "attr.NAME",
+        "attr.colour",
     }
     assert names >= {"min_score", "diversity", "group", "product_id"}
     one = description["paths"]["/v1/products/{product_id}"]["get"]

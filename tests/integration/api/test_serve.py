@@ -85,9 +85,70 @@ def test_a_process_of_its_own_serves_and_closes_on_sigterm(tmp_path: Path, free_
     assert '"event": "resources_closed"' in errors
 
 
+def _all_of(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_on_sigterm_requests_in_hand_are_answered_and_new_ones_find_nobody(
+    tmp_path: Path, free_port: int
+) -> None:
+    """What is in hand is a question of which half has come."""
+    process = _start(tmp_path, free_port, LOOKALIKE_API__DEADLINE_S="30")
+    address = ("127.0.0.1", free_port)
+    body = b'{"positive": ["nobody"]}'
+    try:
+        _wait_until_ready(process, f"http://127.0.0.1:{free_port}")
+        with (
+            socket.create_connection(address, timeout=30) as asking,
+            socket.create_connection(address, timeout=30) as idle,
+        ):
+            asking.sendall(
+                b"POST /v1/similar HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(body) + body[:10]
+            )
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert idle.recv(65536).startswith(b"HTTP/1.1 200 ")
+            process.send_signal(signal.SIGTERM)
+            _all_of(idle)  # ends, since it is closed
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address, timeout=30)
+            assert process.poll() is None, "it did not wait for what is in hand"
+            asking.sendall(body[10:])
+            answer = _all_of(asking)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert answer.startswith(b"HTTP/1.1 404 "), answer
+    assert b"urn:lookalike:problem:product-not-found" in answer
+    assert process.returncode == 0, errors
+    assert '"event": "resources_closed"' in errors
+
+
+def test_on_sigterm_a_request_that_never_ends_is_not_waited_for_beyond_its_deadline(
+    tmp_path: Path, free_port: int
+) -> None:
+    process = _start(tmp_path, free_port, LOOKALIKE_API__DEADLINE_S="3")
+    try:
+        _wait_until_ready(process, f"http://127.0.0.1:{free_port}")
+        with socket.create_connection(("127.0.0.1", free_port), timeout=30) as asking:
+            asking.sendall(
+                b"POST /v1/similar HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n"
+            )
+            process.send_signal(signal.SIGTERM)
+            answer = _all_of(asking)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert answer.startswith(b"HTTP/1.1 408 "), answer
+    assert process.returncode == 0, errors
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        ({"LOOKALIKE_API__RATE_PER_S": "5"}, "LOOKALIKE_REDIS__URL"),
+        ({"LOOKALIKE_API__KEYS": '["sha256:abc"]'}, "LOOKALIKE_API__KEYS"),
         ({"LOOKALIKE_API__HOST": "0.0.0.0"}, "LOOKALIKE_API__KEYS"),  # noqa: S104
         ({"LOOKALIKE_API__PROT": "1"}, "LOOKALIKE_API__PROT"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from tests.shop import draw, filled_shop, served
 
 LIMIT = 100_000
+HEAD = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +83,28 @@ def test_an_upload_of_unknown_length_is_refused_before_its_end(api: httpx.Client
             b"POST /v1/similar/image HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
             b"Content-Type: multipart/form-data; boundary=cut\r\n\r\n"
         )
-        head = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-        for piece in (head, *[b"x" * 10_000] * 20):
+        for piece in (HEAD, *[b"x" * 10_000] * 20):
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"application/problem+json" in answer
+
+
+def _send_for_ever(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"10000\r\n%b\r\n" % (b"x" * 2**16))
+
+
+@pytest.mark.parametrize("path", ["/v1/similar/image", "/v1/categories"])  # too large, and no such method
+def test_an_upload_without_end_is_answered_and_then_cut_off(api: httpx.Client, path: str) -> None:
+    with socket.create_connection((api.base_url.host, api.base_url.port or 80), timeout=30) as connection:
+        connection.sendall(
+            b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: multipart/form-data; boundary=cut\r\n\r\n" % path.encode()
+        )
+        connection.sendall(b"%x\r\n%b\r\n" % (len(HEAD), HEAD))
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            _send_for_ever(connection)
 
 
 def test_products_are_mixed_into_a_photo(api: httpx.Client) -> None:

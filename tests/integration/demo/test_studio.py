@@ -1,8 +1,8 @@
 import pytest
 
 from config.settings import ConfigurationError, ImageSettings, S3Settings
-from recommender.images.decode import decode
 from recommender.images.source import ImageSource
+from tests.whole_image import decode
 from worker.demo.catalog import make_catalog
 from worker.demo.object_store import BUCKET, running_object_store
 from worker.demo.studio import shoot

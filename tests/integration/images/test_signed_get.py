@@ -105,8 +105,8 @@ def test_what_is_not_modified(source: ImageSource, http_server: Any) -> None:
 
 
 def test_it_is_learned_from_what_is_not_modified_too(source: ImageSource, http_server: Any) -> None:
-    http_server.answer = lambda handler: handler.reply(404)
-    with pytest.raises(ImageNotFound):
+    http_server.answer = lambda handler: handler.reply(503)
+    with pytest.raises(ImageStoreUnavailable):
         source.fetch(URI)
     http_server.answer = lambda handler: handler.reply(304, ETag='"e"')
     ways(http_server)
@@ -131,6 +131,19 @@ def test_any_other_answer_is_asked_of_boto3(
     with pytest.raises(error, match=str(status)):
         source.fetch(URI)
     assert ways(http_server) == [OURS, *[BOTO3S] * requests]
+
+
+@pytest.mark.parametrize(("status", "way"), [(403, OURS), (404, OURS), (301, BOTO3S), (503, BOTO3S)])
+def test_the_way_holds_where_one_object_alone_is_amiss(
+    source: ImageSource, http_server: Any, status: int, way: str
+) -> None:
+    http_server.answer = lambda handler: handler.reply(status)
+    with pytest.raises((ImageNotFound, ImageStoreUnavailable)):
+        source.fetch(URI)
+    ways(http_server)
+    http_server.answer = lambda handler: handler.reply(200, b"pixels")
+    assert source.fetch(f"s3://{BUCKET}/other.jpg") is not None
+    assert ways(http_server) == [way]
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+import torch
 
+from config.settings import EncoderSettings
 from recommender.encoders.load import load_encoder
 from recommender.encoders.preprocess import to_input
 from recommender.errors import ImageLethal, ImageNotFound, ProcessLost
-from recommender.images.decode import decode
+from tests.whole_image import decode
 from worker.breaker import Breakers
 from worker.deliveries import KEY, UNACKED, Deliveries, is_lent
 from worker.embedding import NotModified
-from worker.isolation import Quarantined
+from worker.isolation import Quarantined, _for_one_image
 from worker.plan import ImageKey
 
 WITHIN_S = 150
@@ -66,6 +68,15 @@ def test_an_image_that_ends_or_wedges_its_process_costs_only_itself(
         np.testing.assert_allclose(answer[1], encoder.encode_images(pixels[None])[0], atol=1e-3)
     (unchanged,) = read(f"{good},{first[2]}")
     assert unchanged[0] == "NotModified"
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", (32, "auto")), ("auto", (1, "torch"))])
+def test_on_a_gpu_its_encoder_takes_no_memory_for_batches(
+    device: str, expected: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    settings = _for_one_image(EncoderSettings(device=device, max_batch_size=32))
+    assert (settings.max_batch_size, settings.runtime) == expected
 
 
 class Process:

@@ -12,7 +12,13 @@ import pytest
 
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.compact.model import DIMENSION
-from recommender.errors import EncoderLost, ImageNotFound, ImageStoreUnavailable, TransientError
+from recommender.errors import (
+    EncoderLost,
+    ImageNotFound,
+    ImageStoreUnavailable,
+    IndexUnavailable,
+    TransientError,
+)
 from recommender.events import parse_product_event
 from recommender.images.source import ImageSource
 from recommender.resources import open_resources
@@ -275,11 +281,18 @@ class Stage:
     def answer(self, *events: Any) -> None:
         row = np.eye(1, DIMENSION, dtype=np.float32)[0]
         for event in events:
-            self.answers[event.images[0].uri].set_result(Looked(Embedded(row, None)))
+            for image in event.images:
+                self.answers[image.uri].set_result(Looked(Embedded(row, None)))
 
     def check_alive(self) -> None:
         if self.lost:
             raise self.lost
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.lost = EncoderLost("the test is over")  # nobody waits for what it has not answered
 
 
 def test_the_next_slice_is_on_its_way_while_one_is_waited_for(
@@ -301,6 +314,34 @@ def test_the_next_slice_is_on_its_way_while_one_is_waited_for(
         assert len(applying.result(20).applied) == 6
 
 
+def test_a_shutdown_waits_only_for_products_whose_images_are_being_looked_at(
+    make_settings: Any, resources: Any, upsert: Any, wait_for: Any
+) -> None:
+    small = make_settings(encoder={"max_batch_size": 2})
+    events = [upsert(str(n), f"s3://bucket/{n}-0.jpg", f"s3://bucket/{n}-1.jpg") for n in range(5)]
+    stage, ends = Stage(), ThreadingEvent()
+    with (
+        Pipeline(resources.index, resources.batcher, resources.source, small) as slow,
+        ThreadPoolExecutor(1) as thread,
+        stage,
+    ):
+        applying = thread.submit(
+            slow.apply, events, images=stage, may_go_on=lambda: not ends.is_set(), must_end=ends.is_set
+        )
+        wait_for("two slices of two products", lambda: len(stage.begun) == 8)
+        for image in events[0].images[:2] + events[2].images[:1]:
+            assert stage.answers[image.uri].set_running_or_notify_cancel()
+        ends.set()
+        given_up = stage.answers[events[3].images[0].uri]
+        wait_for("what was not begun is given up", given_up.cancelled)
+        assert not applying.done()
+        stage.answer(events[0], events[2])
+        report = applying.result(20)
+    assert [event.id for event in report.applied] == ["0", "2"]
+    assert sorted(event.id for event in report.rest) == ["1", "3", "4"]
+    assert resources.index.read(list("01234")).keys() == {"0", "2"}
+
+
 def test_an_encoder_that_is_lost_is_noticed_while_it_is_waited_for(pipeline: Pipeline, upsert: Any) -> None:
     stage = Stage()
     stage.lost = EncoderLost("gone")
@@ -309,6 +350,41 @@ def test_an_encoder_that_is_lost_is_noticed_while_it_is_waited_for(pipeline: Pip
     stage.lost = TransientError("away")
     with pytest.raises(TransientError, match="away"):  # the turn of the product was given back
         pipeline.apply([upsert("a", "s3://bucket/a.jpg")], images=stage)
+
+
+def test_whoever_waits_for_a_product_asks_the_index_nothing(
+    make_settings: Any, resources: Any, upsert: Any, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.pipeline.WAIT_S", 0.01)
+    event, stage, breakers = upsert("a", "s3://bucket/a.jpg"), Stage(), Breakers()
+    reads: list[None] = []
+    read = resources.index.read
+    monkeypatch.setattr(resources.index, "read", lambda *a, **k: reads.append(None) or read(*a, **k))
+    looks: list[None] = []
+    signs: list[None] = []
+    with (
+        Pipeline(resources.index, resources.batcher, resources.source, make_settings(), breakers) as pipeline,
+        ThreadPoolExecutor(2) as threads,
+        stage,
+    ):
+        first = threads.submit(pipeline.apply, [event], images=stage)
+        wait_for("the first has it in hand", lambda: stage.begun)
+        for _ in range(FAILURES_IN_A_ROW - 1):
+            breakers.index.failed(IndexUnavailable("away"))
+        second = threads.submit(
+            pipeline.apply,
+            [event],
+            images=stage,
+            may_go_on=lambda: looks.append(None) or True,
+            progress=lambda: signs.append(None),
+        )
+        wait_for("the second has looked again", lambda: len(looks) > 2)
+        assert len(reads) == 1
+        assert signs  # the watchdog is to look at the first
+        breakers.index.failed(IndexUnavailable("away"))
+        assert not breakers.index.lets_through
+        stage.answer(event)
+        assert len(first.result(20).applied) == len(second.result(20).unchanged) == 1
 
 
 class Gated:

@@ -21,6 +21,7 @@ from worker.pipeline import Pipeline
 from worker.plan import ImageKey
 from worker.products import apply_products
 from worker.publish import DELIVERIES
+from worker.report import Report
 
 
 class Process:
@@ -151,3 +152,19 @@ def test_what_a_shutdown_leaves_is_published_at_once_without_an_attempt(
     run([document(str(n), uri) for n, uri in enumerate(uris)])
     assert published(client, "products") == [(["2", "3", "4"], 0)]
     assert set(runtime.resources.index.read(list("01234"))) == {"0", "1"}
+
+
+def test_a_shutdown_is_heard_of_while_images_are_waited_for(
+    run: Any, runtime: Any, document: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[bool] = []
+
+    def apply(_: Any, *, must_end: Callable[[], bool], **__: Any) -> Report:
+        ends.append(must_end())
+        runtime.watchdog.shut_down()
+        ends.append(must_end())
+        return Report()
+
+    monkeypatch.setattr(runtime.pipeline, "apply", apply)
+    run([document("a", "s3://bucket/a.jpg")])
+    assert ends == [False, True]

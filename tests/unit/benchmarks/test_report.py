@@ -1,3 +1,4 @@
+from tests.benchmarks.machines import in_section, machines
 from tests.benchmarks.report import DOCS, PAGE, page
 from tests.benchmarks.result import Result, read
 from tests.benchmarks.tables import throughput
@@ -24,3 +25,24 @@ def test_a_rival_that_was_not_measured_is_not_left_out() -> None:
     for name, px in (("F", None), ("D", 400), ("ours", 400)):
         result.figure(name, px=px).values.append(100.0)
     assert "| not measured | not measured | not measured |" in throughput({result.row: result})
+
+
+def measured_on(processor: str, row: str) -> Result:
+    machine = {"processor": processor, "cores": 2, "family": "6/1", "features": ["avx2"], "memory_gib": 8}
+    machine |= {"python": "3.11", "versions": {"torch": "2"}}
+    facts = {"photos": "240 photos", "object store": "nginx", "mean bytes": {"400": 9000}}
+    return Result(row, facts=facts, machine=machine)
+
+
+def test_rows_of_several_machines_are_told_apart() -> None:
+    results = {row: measured_on(name, row) for row, name in (("precision-a", "small"), ("growth", "large"))}
+    said = machines(results)
+    assert "- precision-a: on 2 cores of small" in said
+    assert "- growth: on 2 cores of large" in said
+    assert in_section(results, ("precision-",)) == "\nMeasured on 2 cores of small.\n"
+
+
+def test_one_machine_is_named_once() -> None:
+    results = {row: measured_on("small", row) for row in ("precision-a", "growth")}
+    assert machines(results).startswith("Measured on 2 cores of small")
+    assert in_section(results, ("growth",)) == ""

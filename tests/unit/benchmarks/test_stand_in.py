@@ -19,7 +19,8 @@ def source(tmp_path: Path, free_port: int) -> Iterator[ImageSource]:
     (tmp_path / "root" / "bucket").mkdir(parents=True)
     (tmp_path / "root" / "bucket" / "a b.jpg").write_bytes(b"x" * 100_000)
     (tmp_path / "secret.jpg").write_bytes(b"no")
-    command = [sys.executable, "-m", "tests.benchmarks.stand_in", str(tmp_path / "root"), str(free_port)]
+    log = str(tmp_path / "log")
+    command = [sys.executable, "-m", "tests.benchmarks.stand_in", str(tmp_path / "root"), str(free_port), log]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[3])  # noqa: S603
     endpoint = f"http://127.0.0.1:{free_port}"
     for _ in range(100):

@@ -142,6 +142,13 @@ def test_a_scheduled_feed_must_be_allowed(make_settings: MakeSettings) -> None:
         make_settings(feed={"allowed": ["s3://shop/"], "scheduled": "s3://other/feed.jsonl"})
 
 
+@pytest.mark.parametrize("key", ["", "sha256:", "sha256:abc", f"sha256:{'A' * 64}", f"sha256:{'a' * 65}"])
+def test_a_key_that_could_never_be_given_is_refused(make_settings: MakeSettings, key: str) -> None:
+    with pytest.raises(ValidationError, match="keys"):
+        make_settings(api={"keys": ["first", key]})
+    make_settings(api={"keys": ["first", f"sha256:{'a' * 64}"]})
+
+
 def _example() -> dict[str, tuple[str, str]]:
     """Name: (the comment above it, the value) of every variable of the example file, in order."""
     found, comment = {}, ""

@@ -238,6 +238,35 @@ def test_texts_are_urgent_and_never_in_a_batch_with_images(ask: Asking, encoder:
     assert encoder.batches == [[0], ["a boot", "a hat"], [1]]
 
 
+def test_urgent_images_behind_an_urgent_text_go_before_ordinary_ones(
+    ask: Asking, encoder: GatedEncoder
+) -> None:
+    ask.occupy_both()
+    ordinary = ask.images(1, 2, 3)
+    urgent, text, behind = ask.images(6, urgent=True), ask.texts("a boot"), ask.images(7, urgent=True)
+    encoder.gate.set()
+    for future in (ordinary, urgent, text, behind):
+        answer(future)
+    assert [6, 7, 1, 2] in encoder.batches
+
+
+def test_room_that_was_given_up_is_told_to_whoever_waits_for_it(
+    batcher: DynamicBatcher,
+    ask: Asking,
+    callers: ThreadPoolExecutor,
+    encoder: GatedEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recommender.encoders.batcher._LOOK_S", 3 * LIMIT_S)
+    ask.occupy_both()
+    queued = [batcher.submit(image(1), caller="c") for _ in range(16)]
+    waiting = callers.submit(batcher.submit, image(2), caller="c")
+    wait_until(lambda: bool(batcher._room._waiters))  # type: ignore[attr-defined]
+    assert all(future.cancel() for future in queued)
+    encoder.gate.set()
+    np.testing.assert_array_equal(waiting.result(LIMIT_S).result(LIMIT_S), rows_of(2)[0])
+
+
 def test_a_failing_image_fails_its_own_caller_alone(ask: Asking, encoder: GatedEncoder) -> None:
     encoder.failures[2] = ValueError("poison")
     ask.occupy()

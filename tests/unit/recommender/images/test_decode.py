@@ -12,9 +12,10 @@ from recommender.errors import ImageNotDecodable, ImageTooLarge
 from recommender.images import decode as decoding
 from recommender.images import pillow
 from recommender.images.budget import Budget
-from recommender.images.decode import decode, decoded, thumbnail
+from recommender.images.decode import decoded, thumbnail
 from tests.unit.recommender.images.hostile import chunk, segment, with_segments, without_segment
 from tests.unit.recommender.images.hostile import png as png_of
+from tests.whole_image import decode
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 LOSSY = 12  # what JPEG and its kin may change in a flat area

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from recommender.errors import ImageError
-from recommender.images.decode import BYTES_PER_PIXEL, COPIES_OF_THE_FILE, decode
+from recommender.images.decode import BYTES_PER_PIXEL, COPIES_OF_THE_FILE
 from tests.unit.recommender.images.hostile import CASES, FORMATS, flat, read
+from tests.whole_image import decode
 
 SLACK_BYTES = (
     64 * 2**20

@@ -13,6 +13,12 @@ def test_no_condition_leaves_the_status() -> None:
     assert conditions(Filter(), LIVE, SCHEMA).must == (OneOf("status", ["searchable", "imageless"]),)
 
 
+def test_duplicates_are_asked_for_or_left_out() -> None:
+    flag = OneOf("duplicate", [1])
+    assert conditions(Filter(duplicate=True), LIVE, SCHEMA).must[1:] == (flag,)
+    assert conditions(Filter(duplicate=False), LIVE, SCHEMA).must_not == (flag,)
+
+
 def test_every_condition_is_rendered_once() -> None:
     where = conditions(
         Filter(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recommender.errors import InvalidQuery
 from recommender.events import Delete, Patch, Upsert
-from recommender.index.protocol import IndexedImage, Write
+from recommender.index.protocol import DuplicateOf, IndexedImage, Write
 from recommender.index.schema import Schema, attribute_token, payload_of, stored_of
 from recommender.merge import UNKNOWN, merge
 
@@ -52,6 +52,16 @@ def test_a_state_comes_back_exactly_through_json(attributes: dict[str, Any], cha
 
 def _attributes(holder: Any) -> list[Any]:
     return list(holder.state.product.attributes.values())
+
+
+def test_a_duplicate_is_flagged_in_the_payload_and_comes_back() -> None:
+    state = merge(UNKNOWN, upsert())
+    flagged = payload(Write("p", 1, state, FOUND, None, DuplicateOf("q", 0.987654)))
+    assert flagged["duplicate"] == 1
+    assert stored_of(json.loads(json.dumps(flagged)), None).duplicate_of == DuplicateOf("q", 0.987654)
+    plain = payload(Write("p", 1, state, FOUND, None))
+    assert not {"duplicate", "duplicate_of"} & plain.keys()
+    assert stored_of(plain, None).duplicate_of is None
 
 
 def test_point_ids_are_uuids_of_the_catalog_and_the_product() -> None:

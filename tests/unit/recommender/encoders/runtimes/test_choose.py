@@ -82,6 +82,26 @@ def test_one_that_was_remembered_and_fails_now_is_left_out(memory: Path) -> None
     assert json.loads(memory.read_text())["runtime"] == "here"
 
 
+@pytest.mark.parametrize("content", [b"", b'{"runtime": "o', b"\xff\xfe", b"[]", b"{}", b"null"])
+def test_a_memory_that_is_garbled_is_none(
+    content: bytes, memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.write_bytes(content)
+    fast = Flat("fast")
+    assert choose(offered(Flat("slow", pause_s=0.05), fast), PROBE, 8, memory) is fast
+    assert [record.message for record in caplog.records] == ["runtime_not_recalled"]
+    assert json.loads(memory.read_text())["runtime"] == "fast"
+
+
+def test_a_memory_that_can_be_neither_read_nor_written_ends_nothing(
+    memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory.mkdir()
+    fast = Flat("fast")
+    assert choose(offered(Flat("slow", pause_s=0.05), fast), PROBE, 8, memory) is fast
+    assert [record.message for record in caplog.records] == ["runtime_not_recalled", "runtime_not_remembered"]
+
+
 def test_without_any_the_reasons_are_told(memory: Path) -> None:
     candidates = [failing("one", ImportError("no such library")), *offered(Flat("other", error=0.1))]
     with pytest.raises(

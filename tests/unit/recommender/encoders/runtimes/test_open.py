@@ -12,6 +12,7 @@ from config.settings import EncoderSettings
 from recommender.encoders.load import load_encoder
 from recommender.encoders.local_encoder import LocalEncoder
 from recommender.encoders.runtimes import export
+from recommender.encoders.runtimes import open as open_module
 from recommender.errors import RuntimeUnavailable
 
 
@@ -19,7 +20,7 @@ from recommender.errors import RuntimeUnavailable
 def kept(graphs: Path, compact: Callable[..., LocalEncoder], tmp_path: Path) -> Path:
     """A folder of its own that holds the exported graph alone."""
     compact("openvino")
-    (exported,) = graphs.glob(f"{compact('openvino').fingerprint}-torch-*.onnx")
+    (exported,) = graphs.glob(f"{compact('openvino').fingerprint}-*-torch-*.onnx")
     (tmp_path / exported.name).symlink_to(exported)
     return tmp_path
 
@@ -36,6 +37,31 @@ def test_the_second_start_neither_exports_nor_measures(
     assert {*vars(caplog.records[0])["images_per_s"]} == {"torch", "onnxruntime", "openvino"}
     assert first.runtime.name == second.runtime.name
     np.testing.assert_array_equal(first.encode_images(pixels[:2]), second.encode_images(pixels[:2]))
+
+
+def test_a_folder_that_comes_from_another_processor_is_measured_again(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr(export, "torch")
+    settings = EncoderSettings(device="cpu", graphs=kept)
+    cpuinfo = kept / "cpuinfo"
+    monkeypatch.setattr(open_module, "_CPUINFO", cpuinfo)
+    for flags in ("avx512f", "avx512f", "avx512f avx512_vnni"):
+        cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+        with caplog.at_level(logging.INFO):
+            load_encoder(settings)
+    messages = [record.message for record in caplog.records]
+    assert messages.count("runtimes_measured") == 2
+
+
+def test_a_graph_of_other_code_is_not_taken(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ImageGraph(open_module.ImageGraph):
+        """One that was changed."""
+
+    monkeypatch.setattr(open_module, "ImageGraph", ImageGraph)
+    monkeypatch.delattr(export, "torch")  # nothing is exported without it
+    with pytest.raises(RuntimeUnavailable, match="openvino"):
+        load_encoder(EncoderSettings(device="cpu", runtime="openvino", graphs=kept))
 
 
 def test_a_named_runtime_that_fails_is_an_error_with_a_way_out(kept: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from config.settings import ConfigurationError
 from recommender.encoders.registry import spec_of
+from recommender.encoders.runtimes import quantize
 from recommender.encoders.runtimes.quantize import read_calibration
 from tests.photos import photos
 
@@ -25,6 +26,11 @@ def test_the_images_are_read_and_told_from_others(tmp_path: Path) -> None:
     assert found.pixels.shape == (16, 3, P.input_px, P.input_px)
     copy(photos()[16].path, tmp_path)
     assert read_calibration(tmp_path, P).sha256 != found.sha256
+
+
+def test_of_many_images_as_many_as_it_says_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize, "_MOST", 18)
+    assert len(read_calibration(fill(tmp_path, 19), P).pixels) == 18
 
 
 def test_a_folder_must_be_named() -> None:

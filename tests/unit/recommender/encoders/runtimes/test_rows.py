@@ -78,6 +78,12 @@ def test_int8_has_an_index_of_its_own(compact: Load) -> None:
     assert int8.fingerprint == compact("onnxruntime", "int8").fingerprint
 
 
+def test_int8_rows_of_both_runtimes_share_an_index(compact: Load, pixels: Tensor) -> None:
+    rows, others = (compact(runtime, "int8").encode_images(pixels) for runtime in ("openvino", "onnxruntime"))
+    assert least_cosine(rows, others) >= 0.99
+    assert top10_overlap(rows, others) >= 0.95
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_two_callers_at_a_time_get_their_own_rows(runtime: str, compact: Load, pixels: Tensor) -> None:
     encoder = compact(runtime)

@@ -1,45 +1,35 @@
-"""What Celery and Redis cost: the shipped worker with a body that does nothing."""
+"""What Celery and Redis cost: the shipped worker with a body that does nothing, asleep between its runs."""
 
-import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from config.settings import PREFIX
 from tests.benchmarks.redis_server import running_redis
-from tests.benchmarks.result import Result
-from tests.benchmarks.scene import Scene
-from tests.benchmarks.stack import MESSAGE, Ours, environment_of
+from tests.benchmarks.stack import Ours, environment_of
 from worker.die_with_parent import dying_with_parent
 from worker.owner import read_address
 from worker.up import WORKER, Stack
 
-MESSAGES = 64
 _READY_S = 120
 
 
-def run(scene: Scene) -> Result:
-    """The row `queue`: full messages that are claimed, begun, and acknowledged."""
-    result = scene.result("queue")
-    data_dir = scene.data_dir()
-    with running_redis(data_dir) as url, _worker(scene, data_dir, url) as ours:
-        keys = itertools.cycle(scene.pictures.keys[scene.sides[0]])
-        ours.run(ours.upserts(keys, MESSAGE, "warm"))
-        for number in range(scene.rounds):
-            run = ours.run(ours.upserts(keys, MESSAGES * MESSAGE, f"{number}"))
-            figure = result.figure("queue", f"{MESSAGES} messages of {MESSAGE} products", unit="products/s")
-            figure.values.append(run.products / run.seconds)
-    return result
+@contextmanager
+def running_empty_body(encoder: Mapping[str, Any], endpoint_url: str, data_dir: Path) -> Iterator[Ours]:
+    """Start it with a Redis of its own, and leave it paused: messages are claimed, begun, acknowledged."""
+    with running_redis(data_dir) as url, _worker(encoder, endpoint_url, data_dir, url) as ours:
+        yield ours
 
 
 @contextmanager
-def _worker(scene: Scene, data_dir: Path, url: str) -> Iterator[Ours]:
-    environment = environment_of(scene.model("compact").as_options(), scene.store.endpoint_url, data_dir)
+def _worker(encoder: Mapping[str, Any], endpoint_url: str, data_dir: Path, url: str) -> Iterator[Ours]:
+    environment = environment_of(encoder, endpoint_url, data_dir)
     environment |= {f"{PREFIX}REDIS__URL": url, f"{PREFIX}DATA_DIR": str(data_dir)}
     command = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.benchmarks.noop_worker", *WORKER]
     with (data_dir / "up.log").open("ab") as log:

@@ -1,4 +1,4 @@
-"""Where the broker is, as `redis.url` says it: read once, for kombu and for our own clients alike.
+"""Where Redis is, as `redis.url` says it: read once, for kombu and for our own clients alike.
 
 `redis://`, `rediss://` (TLS, with ssl_ca_certs, ssl_cert_reqs and the like in the query), or
 `sentinel://HOST:PORT;sentinel://HOST:PORT/DB`. Users and passwords are those of Redis, not of the sentinels.

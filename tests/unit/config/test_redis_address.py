@@ -1,7 +1,7 @@
 import pytest
 
+from config.redis_address import Address, read_address
 from config.settings import ConfigurationError, RedisSettings
-from worker.address import Address, read_address
 
 
 @pytest.mark.parametrize(
