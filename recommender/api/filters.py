@@ -5,7 +5,17 @@ from dataclasses import replace
 from math import isfinite, nan
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    Tag,
+)
 
 from recommender.catalog import MAX_ATTRIBUTE_LENGTH, CategoryPath, Filter, Range, Scalar
 from recommender.errors import InvalidQuery
@@ -49,7 +59,7 @@ _PathOrPaths = CategoryPath | Annotated[list[CategoryPath], Field(max_length=64)
 Names = Annotated[list[_Name], BeforeValidator(as_list, json_schema_input_type=_NameOrNames)]
 Paths = Annotated[list[CategoryPath], BeforeValidator(as_list, json_schema_input_type=_PathOrPaths)]
 Bound = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-_Value = Annotated[str, Field(max_length=MAX_ATTRIBUTE_LENGTH)] | int | float | bool
+_Value = Annotated[str, Field(max_length=MAX_ATTRIBUTE_LENGTH)] | StrictInt | StrictFloat | StrictBool
 _Values = Annotated[list[_Value], Field(min_length=1, max_length=256)]
 AttributeFilter = Annotated[
     _Values,
