@@ -19,7 +19,14 @@ _FIELDS: dict[str, Any] = {
     "attributes": {"colour": "black", "sizes": ["38", "39"]},
 }
 _IMAGE = "s3://shop-images/sku-123/front.jpg"
-_PRODUCT = {"id": "sku-123", "version": 1732350000000, "searchable": True, **_FIELDS, "images": [_IMAGE]}
+_PRODUCT = {
+    "id": "sku-123",
+    "version": 1732350000000,
+    "searchable": True,
+    **_FIELDS,
+    "images": [_IMAGE],
+    "duplicate_of": None,
+}
 _SIMILAR: dict[str, Any] = {
     "items": [
         {
@@ -51,6 +58,7 @@ PARAMETERS: dict[str, Any] = {
     "price_max": 150,
     "currency": "EUR",
     "in_stock": True,
+    "duplicate": False,
     "exclude_id": ["sku-9"],
     "exclude_brand": ["Zeta"],
     "price_within": 0.2,
@@ -118,6 +126,24 @@ OPERATIONS: dict[tuple[str, str], Example] = {
             "text": False,
             "attributes": ["colour", "sizes"],
             "max_upload_bytes": 16777216,
+        }
+    ),
+    ("get", "/v1/embeddings"): Example(
+        {
+            "items": [
+                {
+                    "id": "sku-123",
+                    "title": "Ankle boot",
+                    "category": ["women/shoes/boots"],
+                    "group_id": "style-77",
+                    "images": [0],
+                    "rows": "mpkZP83MTD8=",
+                }
+            ],
+            "encoder": _FINGERPRINT,
+            "dimension": 2,
+            "total": 1,
+            "cursor": None,
         }
     ),
     ("get", "/v1/products"): Example({"items": [_PRODUCT], "cursor": PARAMETERS["cursor"]}),

@@ -67,7 +67,7 @@ AttributeFilter = Annotated[
         lambda value: value if isinstance(value, list) else [value], json_schema_input_type=_Value | _Values
     ),
 ]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 _ExcludedIds = Annotated[list[Id], Field(max_length=POOL)]
 ExcludedIds = Annotated[_ExcludedIds, BeforeValidator(as_list, json_schema_input_type=Id | _ExcludedIds)]

@@ -30,7 +30,7 @@ def test_a_collection_is_described_and_left_as_it_is(open_shop: OpenShop) -> Non
     open_shop(attributes=("colour",)).create(FINGERPRINT, DIMENSION)
     engine = open_shop(attributes=("colour", "sizes"))
     for _ in range(2):
-        missing = ("attributes.sizes",)
+        missing = ("attributes.sizes", "numbers.sizes")
         assert engine.describe(FINGERPRINT) == Collection(0, DIMENSION, "cosine", missing)
     engine.open(FINGERPRINT).write([first("a", rows(1))])
     assert engine.describe(FINGERPRINT) == Collection(1, DIMENSION, "cosine", ())
