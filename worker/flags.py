@@ -11,7 +11,6 @@ from dataclasses import replace
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.settings import Settings
 from recommender import metrics
@@ -22,7 +21,6 @@ from worker.plan import Plan
 
 log = logging.getLogger(__name__)
 _CANDIDATES = 4
-_ROWS_A_PASS = 8  # more gain little, and the embedded engine lets nobody else go on meanwhile
 
 
 class DuplicateFlags:
@@ -67,7 +65,10 @@ class DuplicateFlags:
 
         Only a product whose own family fills its candidates is searched for alone.
         """
-        nearest = self._nearest([row for write in fresh for row in _rows(write)])
+        if not fresh:
+            return {}
+        rows = np.concatenate([_rows(write) for write in fresh])
+        nearest = iter(self._index.nearest_to_each(rows, Filter(), limit=_CANDIDATES))
         found: dict[str, list[DuplicateOf]] = {}
         for write in fresh:
             hits = [next(nearest) for _ in _rows(write)]
@@ -76,11 +77,6 @@ class DuplicateFlags:
             if crowded and not found[write.id]:
                 found[write.id] = list(_enough(self._others(write), write, least))
         return found
-
-    def _nearest(self, rows: Sequence[NDArray[np.float32]]) -> Iterator[list[Hit]]:
-        for begin in range(0, len(rows), _ROWS_A_PASS):
-            some = np.stack(rows[begin : begin + _ROWS_A_PASS])
-            yield from self._index.nearest_to_each(some, Filter(), limit=_CANDIDATES)
 
     def _others(self, write: Write) -> list[Hit]:
         family = _family(write)

@@ -36,6 +36,9 @@ def similar(  # noqa: PLR0917  # typer reads the command line from it
     price_max: Annotated[float | None, typer.Option(help="Highest price.")] = None,
     currency: Annotated[str | None, typer.Option(help="Of the price, like EUR.")] = None,
     in_stock: Annotated[bool | None, typer.Option("--in-stock/--out-of-stock", help="By stock.")] = None,
+    duplicate: Annotated[
+        bool | None, typer.Option("--duplicate/--no-duplicate", help="Flagged as a duplicate, or not.")
+    ] = None,
     attribute: Annotated[
         list[str] | None,
         typer.Option("--attr", help="NAME=VALUE or NAME=MIN..MAX of a declared attribute; repeatable."),
@@ -80,6 +83,7 @@ def similar(  # noqa: PLR0917  # typer reads the command line from it
             "price_max": price_max,
             "currency": currency,
             "in_stock": in_stock,
+            "duplicate": duplicate,
         },
         attributes=attribute or [],
         excluded={"id": exclude_id, "brand": exclude_brand},

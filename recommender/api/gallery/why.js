@@ -57,6 +57,10 @@ function facts(product) {
 }
 
 addEventListener("moved", () => $("why").close());
+$("why").addEventListener("close", () => {
+  // The card that it was opened from may have been replaced meanwhile.
+  if (document.activeElement === document.body) $("title").focus({ preventScroll: true });
+});
 $("why").addEventListener("click", (event) => {
   if (event.target === $("why")) $("why").close(); // beside the box
 });

@@ -58,16 +58,19 @@ class _Querying:
         category = edge.FieldCondition("category", match=edge.MatchAny([CATEGORY]))
         found = edge.FieldCondition("status", match=edge.MatchAny(["searchable"]))
         passing = edge.Filter(must=[found, category], must_not=[edge.HasIdCondition({point})])
-        best: dict[str, tuple[float, dict[str, Any]]] = {}
-        for row in record.vector[VECTOR]:  # type: ignore[index,call-overload]
-            request = edge.QueryRequest(
+        requests = [
+            edge.QueryRequest(
                 query=edge.Query.Nearest([row], using=VECTOR),
                 limit=LIMIT,
                 filter=passing,
                 params=edge.SearchParams(exact=True),
                 with_payload=True,
             )
-            for hit in self._shard.query(request):
+            for row in record.vector[VECTOR]  # type: ignore[index,call-overload]
+        ]
+        best: dict[str, tuple[float, dict[str, Any]]] = {}
+        for hits in self._shard.query_batch(edge.QueryBatchRequest(requests)):
+            for hit in hits:
                 if hit.score > best.get(str(hit.id), (-2.0, {}))[0]:
                     best[str(hit.id)] = (hit.score, hit.payload or {})
         return sorted(best.values(), key=lambda hit: -hit[0])[:LIMIT]
