@@ -143,7 +143,7 @@ def _ours(options: dict[str, Any]) -> Forward:
     if options["device"] == "cpu":
         settings = settings | {"threads": options["threads"]}
     encoder = load(options | {"settings": settings})
-    return Forward(encoder.encode_images, callers=CALLERS if encoder.device == "cuda" else 1)
+    return Forward(encoder.encode_images, callers=CALLERS)  # as the worker does
 
 
 KINDS: dict[str, Callable[[dict[str, Any]], Forward]] = {
