@@ -74,7 +74,7 @@ class Rows:
         return self._fields_agree(found, expected) and self._images_agree(found, expected)
 
     def _fields_agree(self, found: Document, expected: Document) -> bool:
-        apart = {"images", "vectors", "searchable", "trace_id"}
+        apart = {"images", "vectors", "searchable", "duplicate_of", "trace_id"}
         return _without(found, apart) == _without(expected, apart)
 
     def _images_agree(self, found: Document, expected: Document) -> bool:

@@ -43,6 +43,7 @@ class Bench:
         self._source = ImageSource(settings.s3, settings.images)
         self._stack.callback(self._source.close)
         self._threads = self._stack.enter_context(ThreadPoolExecutor(THREADS))
+        self._collection = self._stack.enter_context(ExitStack())
         self._numbers = count()
         self.delivered = 0
         self.faults: Counter[str] = Counter()
@@ -55,13 +56,18 @@ class Bench:
         self._stack.close()
 
     def _renew(self) -> None:
-        """Go on with an empty collection, so that every search can ask for all that it holds."""
+        """Go on with an empty collection, so that every search can ask for all that it holds.
+
+        The one before is dropped: hundreds of them would fill the memory that they lie in.
+        """
+        self._collection.close()
         fingerprint = f"pixels-{next(self._numbers)}"
         self._engine.create(fingerprint, PixelEncoder.spec.dimension)
+        self._collection.callback(self._engine.drop, fingerprint)
         self.index = FaultyIndex(self._engine.open(fingerprint), self.faults)
-        self._stack.callback(self.index.close)
+        self._collection.callback(self.index.close)
         self._pipeline = Pipeline(self.index, self._batcher, self._source, self._settings)  # type: ignore[arg-type]
-        self._stack.callback(self._pipeline.close)
+        self._collection.callback(self._pipeline.close)
         recommender = Recommender(self.index.index, self._batcher, self._source, self._settings)
         self._comparison = Comparison(self.index.index, recommender, self._uris)
         self._rounds = 0

@@ -59,6 +59,8 @@ class Comparison:
         vectors = view.pop("vectors")
         rows = {image["uri"]: image.pop("row") for image in view["images"]}
         searchable = view.pop("searchable")
+        if view.pop("duplicate_of") is not None:
+            raise Mismatch("stale", f"{product} {when}: flagged, though nothing is to be")
         shown = {**view, "attributes": _plain(view["attributes"])}
         if shown != expected:
             raise Mismatch("stale", f"{product} {when}: is {shown}, expected {expected}")
