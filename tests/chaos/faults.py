@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import simplejpeg
 from PIL import Image
 from torch import Tensor
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def install(client: "redis.Redis") -> None:
     """Replace the encoder, and let the decoder fail on demand."""
     recommender.encoders.load.load_encoder = lambda _: CountingEncoder(client)
-    Image.open = _hurting(Image.open)
+    Image.open = _hurting(Image.open, lambda image: image.width)
+    simplejpeg.decode_jpeg = _hurting(simplejpeg.decode_jpeg, lambda pixels: pixels.shape[1])
 
 
 def install_in_worker(client: "redis.Redis") -> None:
@@ -65,14 +67,14 @@ FAULTS: dict[int, Callable[[], None]] = {
 }
 
 
-def _hurting(open_image: Callable[..., Any]) -> Callable[..., Any]:
-    def open_or_worse(*args: Any, **kwargs: Any) -> Any:
-        image = open_image(*args, **kwargs)
-        if fault := FAULTS.get(image.width):
+def _hurting(decode: Callable[..., Any], width: Callable[[Any], int]) -> Callable[..., Any]:
+    def decode_or_worse(*args: Any, **kwargs: Any) -> Any:
+        decoded = decode(*args, **kwargs)
+        if fault := FAULTS.get(width(decoded)):
             fault()
-        return image
+        return decoded
 
-    return open_or_worse
+    return decode_or_worse
 
 
 class _Switch:
