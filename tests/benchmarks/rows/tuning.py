@@ -55,9 +55,8 @@ def tune_forward(scene: Scene, model: Model, result: Result, stack: ExitStack) -
         request = {"batch": batch, "threads": threads}
         found.append(Tuned(kind, f"{kind}, {on}batch {batch}", contender, request, rates[batch, threads]))
         if kind == "ours":
-            result.facts["ours is told"] = {"max_batch_size": largest_worth(rates)} | (
-                {"threads": threads} if scene.device == "cpu" else {}
-            )
+            on_gpu = scene.device != "cpu"
+            result.facts["ours is told"] = {"max_batch_size": largest_worth(rates)} if on_gpu else {}
     return found
 
 
@@ -81,8 +80,9 @@ def _forward_rates(
 
     compiled = kind == "compile"
     sizes = (COMPILED if compiled else BATCHES)[scene.device]
-    # Ours at every size, for what the worker is told.
-    best = climb(sizes, lambda batch: tried(batch, cores()), gain=0 if kind == "ours" else GAIN)
+    # Ours at every size on a GPU, for what the worker is told.
+    every = kind == "ours" and scene.device != "cpu"
+    best = climb(sizes, lambda batch: tried(batch, cores()), gain=0 if every else GAIN)
     if scene.device == "cpu" and cores() > 1 and not compiled:
         tried(best, 1)
     return rates
