@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from recommender.encoders.batcher import DynamicBatcher
+from recommender.encoders.protocol import CALLERS
 from recommender.encoders.registry import spec_of
 from tests.benchmarks.contenders.encoder import load
 
@@ -27,12 +28,19 @@ def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]
     images = list(torch.randint(0, 256, (_A_CALL, 3, side, side), dtype=torch.uint8))
 
     def fixed(seconds: float) -> float:
-        """A loop of full batches, images/s; put together as the batcher has to."""
-        calls, started = 0, time.perf_counter()
-        while (took := time.perf_counter() - started) < seconds:
-            encoder.encode_images(torch.stack([images[row % _A_CALL] for row in range(batch)]))
-            calls += 1
-        return calls * batch / took
+        """Loops of full batches by as many callers as the batcher has, put together as it has to; images/s."""
+
+        def calls(_: int) -> int:
+            count = 0
+            while time.perf_counter() < ends:
+                encoder.encode_images(torch.stack([images[row % _A_CALL] for row in range(batch)]))
+                count += batch
+            return count
+
+        started = time.perf_counter()
+        ends = started + seconds
+        with ThreadPoolExecutor(CALLERS) as threads:
+            return sum(threads.map(calls, range(CALLERS))) / (time.perf_counter() - started)
 
     def saturated(seconds: float) -> float:
         """Many callers at a time, images/s."""
