@@ -28,33 +28,13 @@ def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]
     images = list(torch.randint(0, 256, (_A_CALL, 3, side, side), dtype=torch.uint8))
 
     def fixed(seconds: float) -> float:
-        """Loops of full batches by as many callers as the batcher has, put together as it has to; images/s."""
-
-        def calls(_: int) -> int:
-            count = 0
-            while time.perf_counter() < ends:
-                encoder.encode_images(torch.stack([images[row % _A_CALL] for row in range(batch)]))
-                count += batch
-            return count
-
-        started = time.perf_counter()
-        ends = started + seconds
-        with ThreadPoolExecutor(CALLERS) as threads:
-            return sum(threads.map(calls, range(CALLERS))) / (time.perf_counter() - started)
+        """As many callers as the batcher has, with full batches that are put together alike; images/s."""
+        rows = [images[row % _A_CALL] for row in range(batch)]
+        return _rate(CALLERS, lambda: len(encoder.encode_images(torch.stack(rows))), seconds)
 
     def saturated(seconds: float) -> float:
         """Many callers at a time, images/s."""
-        ends = time.perf_counter() + seconds
-
-        def calls(_: int) -> int:
-            count = 0
-            while time.perf_counter() < ends:
-                count += len(batcher.embed_images(images))
-            return count
-
-        with ThreadPoolExecutor(_CALLERS) as threads:
-            started = time.perf_counter()
-            return sum(threads.map(calls, range(_CALLERS))) / (time.perf_counter() - started)
+        return _rate(_CALLERS, lambda: len(batcher.embed_images(images)), seconds)
 
     def alone(seconds: float) -> list[float]:
         """Medians of one image's latency in ms, by the batcher and bare, in turn."""
@@ -78,3 +58,18 @@ def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]
     fixed(0.5)
     yield answer
     batcher.close()
+
+
+def _rate(callers: int, call: Callable[[], int], seconds: float) -> float:
+    """Images/s of so many threads that call again and again; `call` returns how many images it embedded."""
+    started = time.perf_counter()
+    ends = started + seconds
+
+    def calls(_: int) -> int:
+        count = 0
+        while time.perf_counter() < ends:
+            count += call()
+        return count
+
+    with ThreadPoolExecutor(callers) as threads:
+        return sum(threads.map(calls, range(callers))) / (time.perf_counter() - started)
