@@ -29,7 +29,7 @@ _LINE_EVERY_S = 10  # where it isn't
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """What was asked for: a job of this type and scope that begins no sooner than `since`, by the book's clock."""
+    """What was asked for: a job of this type and scope that begins at `since` or later (the book's clock)."""
 
     type: str
     scope: str
