@@ -69,7 +69,7 @@ class Slots:
                 yield f"{message} read the feed again, though its worker was not killed"
 
     def _read_since(self, slot: int) -> bool:
-        """Whether a run began after this slot's first message: while one runs, messages of several are merged."""
+        """Whether a run began after this slot's first message: while one runs, those of others are merged."""
         began = [min(self.began[message]) for message in self.began if self._claimed(message) == {slot}]
         return any(read.at >= min(began) for read in self.reads if not read.offset)
 
