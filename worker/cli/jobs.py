@@ -1,5 +1,7 @@
 """`lookalike jobs`: what the workers are at, whoever asked for it, and how to end it."""
 
+import json
+import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -95,26 +97,21 @@ def _watch(book: "JobBook", limit: int, *, as_json: bool) -> None:
 
 
 def _watch_lines(book: "JobBook", limit: int, *, as_json: bool) -> None:
-    import json  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
     said: dict[str, Any] = {}
     while True:
         for record in book.list(limit):
             at = (record.state, record.phase, record.done, record.cancelling)
             if said.get(record.id) != at:
                 said[record.id] = at
-                values = (
-                    record.id,
-                    record.type,
-                    printable(record.scope),
-                    phase_of(record),
-                    counts_of(record),
-                )
-                line = json.dumps(asdict(record), ensure_ascii=False) if as_json else "  ".join(values)
+                line = json.dumps(asdict(record), ensure_ascii=False) if as_json else _line(record)
                 sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
         time.sleep(WATCH_S)
+
+
+def _line(record: "JobRecord") -> str:
+    what = (record.id, record.type, printable(record.scope))
+    return "  ".join((*what, phase_of(record), counts_of(record)))
 
 
 def _table(records: "Iterable[JobRecord]", now: float) -> "Table":
