@@ -125,7 +125,7 @@ def run_job(delivery: Delivery, scope: str, start: P, work: Work[P]) -> None:
 
 
 def noting_refusals(handle: Callable[[Delivery], None]) -> Callable[[Delivery], None]:
-    """`handle`, except that what it refuses before its job has begun is a job that failed, for who follows it.
+    """`handle`, but what it refuses before its job has begun is a job that failed, for those who follow it.
 
     Arguments that break the wire format are a dead letter only: they say no scope.
     """
