@@ -8,7 +8,7 @@ from recommender.errors import FeedError, ImageNotAllowed
 from recommender.images.fetched import Fetched, Store
 from recommender.images.https import HttpsStore
 from recommender.images.local import LocalStore
-from recommender.images.s3 import S3Store, Streamed
+from recommender.images.s3 import Listed, S3Store, Streamed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -55,6 +55,16 @@ class ImageSource:
         if not uri.startswith("s3://"):
             raise FeedError(f"{uri}: only s3:// can be streamed")
         return self._s3.stream(uri, start=start, etag=etag)
+
+    def list_objects(self, bucket: str, prefix: str, after: str) -> Listed:
+        """The next 1,000 keys of a bucket below a prefix, after that one, by one LIST. Blocks.
+
+        Raises:
+            ImageNotAllowed: the bucket is not on the allow-list.
+            ImageNotFound: no such bucket, or it may not be listed.
+            ImageStoreUnavailable: the store failed; the same request may succeed later.
+        """
+        return self._s3.list_objects(bucket, prefix, after)
 
     @property
     def s3_client(self) -> "S3Client":
