@@ -8,7 +8,16 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictStr, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from recommender.catalog import (
     MAX_ATTRIBUTES,
@@ -72,8 +81,8 @@ class Delete(Document):
 class Refresh(Document):
     """`catalog.refresh`: bring the index up to date with a feed.
 
-    `max_gone` is the share of the index's products that may be deleted since the feed has them no longer; that of the
-    settings if unset.
+    `max_gone` is the share of the index's products that may be deleted since they left the feed; that of
+    the settings if unset.
     """
 
     feed: Annotated[StrictStr, Field(min_length=1, max_length=2048, pattern=r"^[a-z0-9]+://")]

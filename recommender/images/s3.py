@@ -13,8 +13,6 @@ from urllib3.exceptions import HTTPError
 
 from config.settings import ImageSettings, S3Settings
 from recommender.errors import (
-    FeedError,
-    ImageError,
     ImageNotAllowed,
     ImageNotFound,
     ImageStoreUnavailable,
@@ -25,13 +23,10 @@ from recommender.images.listing import FOUND, keep_pages_short
 from recommender.images.signed_get import SignedGets
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
 
 NOT_MODIFIED = 304
-PRECONDITION_FAILED = 412
-RANGE_NOT_SATISFIABLE = 416
 
 _PASSING_STATUS = (408, 429)
 
@@ -59,14 +54,6 @@ PASSING_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """An object that is being read, and which state of it that is."""
-
-    etag: str
-    chunks: Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +103,6 @@ class S3Store:
             answer = self._short_way.get(uri, bucket, key, etag)
             return self._fetch(uri, bucket, key, etag) if answer is None else answer.fetched
 
-    @contextmanager
-    def stream(self, uri: str, *, start: int = 0, etag: str | None = None) -> Iterator["Streamed"]:
-        """Open an object of any size, from byte `start` if it still has this `etag`. Blocks at every chunk.
-
-        Raises:
-            FeedError: it is not allowed or not there; an image would be an `ImageError`.
-            ImageStoreUnavailable: the store failed; the same request may succeed later.
-        """
-        with _feed_errors(uri), deadline(self._settings.timeout_s):
-            response = self._get_from(uri, start, etag)
-            if response is not None:
-                _announced_bytes(uri, response)
-        if response is None:
-            yield Streamed(etag or "", iter(()))
-            return
-        with closing(response["Body"]) as body:
-            yield Streamed(response.get("ETag", ""), self._chunks(uri, body))
-
     def list_objects(self, bucket: str, prefix: str, after: str) -> Listed:
         """The next 1,000 keys below a prefix, after that one, by one LIST. Blocks.
 
@@ -149,21 +118,14 @@ class S3Store:
         found: tuple[tuple[str, str], ...] = tuple(page.get(FOUND, ()))  # type: ignore[arg-type]  # our own key
         more = page.get("IsTruncated", False)
         if more and (not found or found[-1][0] <= after):
-            raise ImageStoreUnavailable(f"{uri}: the store lists nothing after {after!r}, and says there is more")
+            raise ImageStoreUnavailable(
+                f"{uri}: the store lists nothing after {after!r}, and says there is more"
+            )
         return Listed(found, more)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
-
-    def _chunks(self, uri: str, body: "StreamingBody") -> Iterator[bytes]:
-        chunks = body.iter_chunks(CHUNK_BYTES)
-        while True:
-            with _feed_errors(uri), deadline(self._settings.timeout_s):
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
 
     def _fetch(self, uri: str, bucket: str, key: str, etag: str | None) -> Fetched | None:
         """Like `fetch`, by boto3, which knows what to do about every answer."""
@@ -196,33 +158,6 @@ class S3Store:
     def _check_bucket(self, uri: str, bucket: str) -> None:
         if bucket not in self._settings.buckets:
             raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
-
-    def _get_from(self, uri: str, start: int, etag: str | None) -> "GetObjectOutputTypeDef | None":
-        """The object from `start` on, or from its beginning if it has changed; None if nothing is left."""
-        bucket, key = self._place(uri)
-        if not start or etag is None:
-            return self.client.get_object(Bucket=bucket, Key=key)
-        try:
-            response = self.client.get_object(Bucket=bucket, Key=key, IfMatch=etag, Range=f"bytes={start}-")
-        except ClientError as error:
-            if _status(error) == RANGE_NOT_SATISFIABLE:
-                return None
-            if _status(error) != PRECONDITION_FAILED:
-                raise
-        else:
-            if response.get("ETag") == etag and "ContentRange" in response:
-                return response
-            response["Body"].close()  # the store ignores conditions, or ranges
-        return self.client.get_object(Bucket=bucket, Key=key)
-
-
-@contextmanager
-def _feed_errors(uri: str) -> Iterator[None]:
-    try:
-        with translated(uri):
-            yield
-    except ImageError as error:
-        raise FeedError(str(error)) from error
 
 
 def _announced_bytes(uri: str, response: "GetObjectOutputTypeDef") -> int:

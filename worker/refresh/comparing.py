@@ -1,7 +1,7 @@
-"""Third phase: read the feed, publish what differs from what the index knew, and note which products it has."""
+"""Third phase: read the feed, publish what differs from what the index knew, note which products it has."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,8 @@ def compare_feed(run: Run, position: RefreshPosition) -> Iterator[RefreshPositio
     if position.phase != "comparing":
         return
     known, suspects = run.known(position), run.suspects(position)
-    with open_feed(run.feed, run.settings, run.source, Place(**position.place)) as feed:
-        if position.compared and asdict(feed.start) != position.place:
+    with open_feed(run.feed, run.settings, run.source, position.place) as feed:
+        if position.compared and feed.start != position.place:
             position = _from_the_start(run, position)
         for records in batches(feed, lambda record: record.size_bytes, PART_RECORDS):
             found = compare(records, known, suspects, run.index.read)
@@ -54,7 +54,7 @@ def compare_feed(run: Run, position: RefreshPosition) -> Iterator[RefreshPositio
             run.notes.put(position.compared, **{seen_in(position): found.seen.tobytes()})
             position = position.to(
                 compared=position.compared + 1,
-                place=asdict(records[-1].after),
+                place=records[-1].after,
                 counts=found.added_to(position.counts),
             )
             run.job.phase("comparing", _total(feed, position.counts.records))
@@ -76,10 +76,10 @@ def seen_in(position: RefreshPosition) -> str:
 
 
 def _from_the_start(run: Run, position: RefreshPosition) -> RefreshPosition:
-    """The feed has changed: what is to be published again changes nothing, what was seen is to be seen anew."""
+    """The feed has changed: what is published again changes nothing, what was seen is to be seen anew."""
     run.notes.drop(seen_in(position))
     counts = position.counts.of_the_index()
-    return position.to(reading=position.reading + 1, compared=0, place={}, counts=counts)
+    return position.to(reading=position.reading + 1, compared=0, place=Place(), counts=counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ class Compared:
 def compare(records: Sequence[Record], known: Known, suspects: Suspects, read: Read) -> Compared:
     """Say of each record whether the index has to hear of it.
 
-    A digest that the index has is that of a valid document: only what differs is validated. `read` is asked for
-    what differs and is not newer, since whether that still says something new is for `merge` to decide.
+    A digest that the index has is that of a valid document: only what differs is validated. `read` is asked
+    for what differs and is not newer, since whether that says something new is for `merge` to decide.
     """
     named = [record for record in records if record.id is not None]
     seen = hashes(record.id or "" for record in named)

@@ -13,7 +13,7 @@ def folder_of(uri: str) -> str:
 def common_folders(folders: Iterable[str], most: int = MOST_FOLDERS) -> list[str]:
     """Folders that cover the given ones, in order and none within another.
 
-    At most `most`, or one a bucket where there are more buckets: the deepest are given up for those above them.
+    At most `most`, or one a bucket where there are more buckets: the deepest give way to those above.
     """
     kept = _outermost(folders)
     while len(kept) > most and (depth := max(folder.count("/") for folder in kept)) > 1:

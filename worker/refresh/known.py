@@ -107,7 +107,7 @@ class Suspects:
 
     products: Flags  # (N,), one a known product
     moved: int
-    """Images that have another ETag than the bytes that were embedded, or are there and could not be embedded."""
+    """Images with another ETag than the bytes that were embedded, or there and not embedded so far."""
     vanished: int
     """Images with a row that no listing has."""
 
@@ -115,8 +115,8 @@ class Suspects:
 def suspects_of(known: Known, listings: Iterable[bytes], *, complete: bool) -> Suspects:
     """Compare what was embedded with what the buckets list, as rows of `LISTED`.
 
-    Where not all folders could be listed (not `complete`), none counts as vanished. An image elsewhere than in
-    S3 is suspect only where it could not be embedded: its source is not asked here.
+    Where not all folders could be listed (not `complete`), none counts as vanished. An image elsewhere
+    than in S3 is suspect only where it could not be embedded: its source is not asked here.
     """
     listed = np.frombuffer(b"".join(listings), LISTED)
     _, last = np.unique(listed["uri"][::-1], return_index=True)

@@ -46,7 +46,8 @@ def _list_page(run: Run, position: RefreshPosition, folder: str, known_uris: Has
     try:
         page = run.source.list_objects(bucket, prefix, position.cursor)
     except ImageError as error:
-        log.error("folder_not_listed", extra={"folder": f"s3://{folder}", "error": str(error)})
+        extra = {"folder": f"s3://{folder}", "error": str(error)}
+        log.error("folder_not_listed", extra=extra)  # noqa: TRY400  # the traceback says nothing more
         unlisted = {**position.counts.unlisted, f"s3://{folder}": str(error)}
         counts = position.counts.model_copy(update={"unlisted": unlisted})
         return position.to(folder=position.folder + 1, cursor="", counts=counts)

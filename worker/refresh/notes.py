@@ -1,7 +1,7 @@
 """What the parts of a refresh leave for its later steps: bytes in Redis hashes, for a day.
 
-One hash a kind of note, `{catalog}:refresh:{job}:{run}:{kind}`, from a part's number to what it noted. A part that is
-done again writes the same place.
+One hash a kind of note, `{catalog}:refresh:{job}:{run}:{kind}`, from a part's number to what it noted. A
+part that is done again writes the same place.
 """
 
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
+from worker.feeds.record import Place
 from worker.jobs.steps import Position
 
 Phase = Literal["scanning", "listing", "comparing", "retiring", "ended"]
@@ -76,7 +77,7 @@ class RefreshPosition(Position):
     """Points that the retirement has gone through."""
     reading: NonNegativeInt = 0
     """How often the feed was read from its start since it had changed."""
-    place: dict[str, Any] = {}
+    place: Place = Place()
     """In the feed."""
     counts: Counts = Counts()
 

@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from prometheus_client import Histogram
+
 from recommender import metrics
 from worker.refresh.position import RefreshPosition
 
@@ -10,8 +12,8 @@ from worker.refresh.position import RefreshPosition
 def report_of(feed: str, position: RefreshPosition) -> dict[str, Any]:
     """As JSON. Its counts are of products, but for what is said to be images.
 
-    `device_s_saved` is `unchanged_images` times what one image has taken on this process's encoder so far; None
-    where it has embedded none.
+    `device_s_saved` is `unchanged_images` times what one image has taken on this process's encoder so far;
+    None where it has embedded none.
     """
     counts = position.counts
     an_image_s = seconds_an_image()
@@ -36,11 +38,11 @@ def report_of(feed: str, position: RefreshPosition) -> dict[str, Any]:
 
 
 def seconds_an_image() -> float | None:
-    """What one image took on the encoder, the mean of all that this process has embedded; None before the first."""
+    """What one image took on the encoder, the mean of all of this process; None before the first."""
     seconds, images = _sum_of(metrics.ENCODE_SECONDS), _sum_of(metrics.ENCODE_BATCH_SIZE)
     return seconds / images if images else None
 
 
-def _sum_of(histogram: Any) -> float:
-    samples = (sample for family in histogram.collect() for sample in family.samples)
-    return sum(s.value for s in samples if s.name.endswith("_sum") and s.labels.get("kind") == "image")
+def _sum_of(histogram: Histogram) -> float:
+    samples = [sample for family in histogram.collect() for sample in family.samples]
+    return sum(float(s.value) for s in samples if s.name.endswith("_sum") and s.labels["kind"] == "image")

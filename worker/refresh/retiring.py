@@ -21,7 +21,7 @@ DELETE = "products.delete"
 def retire(run: Run, position: RefreshPosition) -> Iterator[RefreshPosition]:
     """Publish a delete of each, a page of the index's census a part.
 
-    It carries the version that the product had when it was scanned, and no clock's: whatever the shop says
+    It carries the version that the product had when it was scanned, and no clock's: what the shop says
     later with its own versions wins. A product that was written to since is left alone.
 
     Raises:
@@ -67,14 +67,15 @@ def _guard(run: Run, position: RefreshPosition, gone: int, live: int) -> None:
     missing = f"{gone} of the index's {live} products are not in {run.feed}"
     if position.counts.nameless:
         raise JobStopped(
-            f"{missing}, and {position.counts.nameless} of its records have no id that can be read: any of them "
-            "may be one of those. Nothing was deleted; what is new or changed was published. Mend the records "
-            "(`lookalike dead-letters list` shows them) and refresh again"
+            f"{missing}, and {position.counts.nameless} of its records have no id that can be read: each "
+            "may be one of those. Nothing was deleted; what is new or changed was published. Mend the "
+            "records (`lookalike dead-letters list` shows them) and refresh again"
         )
     if gone > run.max_gone * live:
         raise JobStopped(
-            f"{missing}: {gone / live:.1%}, where LOOKALIKE_FEED__MAX_GONE allows {run.max_gone:.1%}. Nothing was "
-            "deleted; what is new or changed was published. If the feed is whole, and they are gone indeed: "
+            f"{missing}: {gone / live:.1%}, where at most {run.max_gone:.1%} may go "
+            "(LOOKALIKE_FEED__MAX_GONE). Nothing was deleted; what is new or changed was published. If the feed "
+            "is whole, and they are gone indeed: "
             f"lookalike refresh {run.feed} --max-gone {min(1.0, math.ceil(gone / live * 1000) / 1000)}"
         )
 
@@ -82,8 +83,9 @@ def _guard(run: Run, position: RefreshPosition, gone: int, live: int) -> None:
 def _deletes(entries: Sequence[CensusEntry], gone: NDArray[np.void]) -> list[dict[str, Any]]:
     """The deletes of those that are gone and were not written to since they were scanned."""
     places = found_in(gone["id"], hashes(entry.id for entry in entries))
+    found = [(entry, gone[place]) for entry, place in zip(entries, places, strict=True) if place >= 0]
     return [
         {"id": entry.id, "version": entry.version}
-        for entry, place in zip(entries, places, strict=True)
-        if place >= 0 and (entry.version, int(entry.digest or "0", 16)) == tuple(gone[["version", "digest"]][place])
+        for entry, scanned in found
+        if (entry.version, int(entry.digest or "0", 16)) == (scanned["version"], scanned["digest"])
     ]
