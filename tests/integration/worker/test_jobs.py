@@ -1,7 +1,6 @@
 """Catalog jobs as chains of steps, on a real broker, with a real index and S3 over HTTP."""
 
 import json
-import logging
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from pathlib import Path
