@@ -1,27 +1,18 @@
-"""A worker's threads, one at a time and by hand: messages of a real broker, handled when a test says so."""
+"""Messages of catalog jobs, delivered one at a time and by hand."""
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Celery, Task
 
-from worker.celery import ROUTES, SCHEDULED_REFRESH
 from worker.delivery import Delivery, deliver
-from worker.jobs.refresh import refresh_job, scheduled_refresh_job
-from worker.jobs.reindex import reindex_job
-from worker.products import apply_products
-from worker.publish import ATTEMPTS, CHAIN, CURSOR
+from worker.publish import ATTEMPTS, CHAIN, CURSOR, DELIVERIES, FAILURES
 from worker.runtime import Runtime
 
-BODIES: dict[str, Callable[[Delivery], None]] = {
-    **dict.fromkeys((name for name in ROUTES if name.startswith("products.")), apply_products),
-    "catalog.refresh": refresh_job,
-    "catalog.reindex": reindex_job,
-    SCHEDULED_REFRESH: scheduled_refresh_job,
-}
+CARRIED = (CURSOR, CHAIN, ATTEMPTS, FAILURES, DELIVERIES)
 
 
 @dataclass
@@ -29,12 +20,10 @@ class Jobs:
     """A worker's threads, one at a time and by hand."""
 
     app: Celery
+    tasks: dict[str, Task]
     runtime: Runtime
+    bodies: Mapping[str, Callable[[Delivery], None]]
     tags: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
-    tasks: dict[str, Task] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tasks = {name: self.app.task(name=name, bind=True, shared=False)(_nothing) for name in BODIES}
 
     def run(
         self,
@@ -42,19 +31,19 @@ class Jobs:
         identity: str = "job",
         headers: dict[str, Any] | None = None,
         *,
-        args: tuple[Any, ...] = (),
+        args: Sequence[Any] = (),
         killed: bool = False,
         **kwargs: Any,
     ) -> None:
         """Deliver a message to the body of its task; acknowledge it, unless its worker is killed first."""
         task = self.tasks[name]
-        ours = {header: (headers or {}).get(header) for header in (CURSOR, CHAIN, ATTEMPTS)}
+        ours = {header: (headers or {}).get(header) for header in CARRIED}
         tag = self.take(str(next(self.tags)))
         properties = {"delivery_tag": tag}
         delivery_info = {"routing_key": "catalog"}
         task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **ours)
         try:
-            deliver(task, args, kwargs, BODIES[name])
+            deliver(task, args, kwargs, self.bodies[name])
         finally:
             task.pop_request()
         if not killed:
@@ -86,11 +75,11 @@ class Jobs:
         return steps_done
 
     def apply_all(self) -> None:
-        """Handle what is in `bulk`, in order, until nothing is."""
+        """Handle what is in `bulk`, the oldest first, until nothing is."""
         while waiting := self.queued("bulk"):
             for message in waiting:
                 self.runtime.redis.rpop("bulk")
-                self.run(message["headers"]["task"], message["headers"]["id"], args=tuple(message["args"]))
+                self.run(message["headers"]["task"], message["headers"]["id"], args=message["args"])
 
     def queued(self, queue: str) -> list[dict[str, Any]]:
         """The messages of a queue, oldest first."""
@@ -103,7 +92,3 @@ class Jobs:
     def published(self) -> list[list[str]]:
         """The ids of the documents in `bulk`, message by message."""
         return [[document["id"] for document in message["args"][0]] for message in self.queued("bulk")]
-
-
-def _nothing(_: Task) -> None:
-    """Only the task's request is used."""

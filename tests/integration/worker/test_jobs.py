@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -15,14 +15,25 @@ from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
 from tests.integration.worker.by_hand import Jobs
 from worker.celery import SCHEDULED_REFRESH
+from worker.delivery import Delivery
 from worker.feeds.s3 import S3Feed
 from worker.feeds.store import Part
 from worker.jobs import refresh, reindex, steps
 from worker.jobs.dead_letters import DeadLetter
+from worker.jobs.refresh import refresh_job, scheduled_refresh_job
+from worker.jobs.reindex import reindex_job
 from worker.publish import CURSOR
 from worker.refresh import comparing
 from worker.replay import replay
 from worker.runtime import open_runtime
+from worker.stream import StreamConsumer
+
+BODIES: dict[str, Callable[[Delivery], None]] = {
+    "catalog.refresh": refresh_job,
+    "catalog.reindex": reindex_job,
+    SCHEDULED_REFRESH: scheduled_refresh_job,
+}
+
 
 OpenJobs = Callable[..., Jobs]
 
@@ -46,7 +57,7 @@ def open_jobs(
         )
         context = open_runtime(settings, Event().wait)
         opened.append(context)
-        return Jobs(app, context.__enter__())
+        return Jobs(app, tasks, context.__enter__(), BODIES)
 
     yield open_
     for context in opened:
@@ -320,6 +331,36 @@ def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
     clock(130)  # and their continuations in the time of the third
     jobs.run_all()
     assert len(jobs.published()) == 4
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_stream_celery_and_schedule_reach_one_job_and_make_one_more_run(
+    open_jobs: OpenJobs, feed: Any, make_settings: Any, redis_server: Any, wait_for: Any
+) -> None:
+    uri = feed(4)
+    jobs = open_jobs(scheduled=uri, every_s=60)
+    jobs.app.conf.task_routes = {"catalog.*": {"queue": "catalog"}}
+    jobs.run("catalog.refresh", feed=uri)
+    (first,) = jobs.runtime.jobs.list()
+    consumer = StreamConsumer(jobs.app, make_settings(redis={"url": redis_server.url}))
+    for _ in range(5):
+        entry = {"type": "catalog.refresh", "data": json.dumps({"feed": uri})}
+        jobs.runtime.redis.xadd("lookalike:events", entry)
+        jobs.app.send_task("catalog.refresh", kwargs={"feed": uri})
+    jobs.app.send_task(SCHEDULED_REFRESH)
+    thread = Thread(target=consumer.run)
+    thread.start()
+    try:  # the continuation of the first, and eleven that ask for the same
+        wait_for("all are in Celery's queue", lambda: len(jobs.queued("catalog")) == 12)
+    finally:
+        consumer.stop()
+        thread.join(30)
+    jobs.run_all()
+    ended = jobs.runtime.jobs.list()
+    assert [(one.type, one.arguments, one.state) for one in ended] == [
+        ("catalog.refresh", {"feed": uri}, "done")
+    ] * 2
+    assert first.id == ended[1].id
 
 
 @pytest.mark.usefixtures("short_steps")

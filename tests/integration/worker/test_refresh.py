@@ -10,21 +10,29 @@ from threading import Event
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from celery.exceptions import Reject
 
 from recommender.events import parse_product_event
 from tests.integration.index.qdrant_servicer import qdrant_server
 from tests.integration.worker.by_hand import Jobs
 from tests.integration.worker.counting_proxy import CountingProxy, counting_proxy
+from worker.delivery import Delivery
 from worker.jobs import steps
 from worker.jobs.book import JobBook, JobRecord
+from worker.jobs.refresh import refresh_job
+from worker.plan import EMBED
+from worker.products import apply_products
 from worker.refresh import comparing, retiring, scanning
 from worker.refresh.run import forget
 from worker.runtime import open_runtime
 
 Document = dict[str, Any]
 PRODUCTS = 7
+BODIES: dict[str, Callable[[Delivery], None]] = {
+    "catalog.refresh": refresh_job,
+    **dict.fromkeys(("products.upsert", "products.delete", EMBED), apply_products),
+}
 
 
 @dataclass
@@ -82,6 +90,10 @@ class Shop:
         return next((entry.status for entry in entries if entry.id == identity), "")
 
 
+def _nothing(_: Task) -> None:
+    """Only the task's request is used."""
+
+
 @pytest.fixture(params=["embedded", "server"])
 def shop(
     request: pytest.FixtureRequest,
@@ -111,7 +123,8 @@ def shop(
         app = stack.enter_context(Celery("shop", broker=redis_server.url, set_as_current=False))
         app.conf.task_ignore_result = True
         runtime = stack.enter_context(open_runtime(settings, Event().wait))
-        opened = Shop(Jobs(app, runtime), s3, proxy, photo)
+        tasks = {name: app.task(name=name, bind=True, shared=False)(_nothing) for name in BODIES}
+        opened = Shop(Jobs(app, tasks, runtime, BODIES), s3, proxy, photo)
         opened.stock()
         proxy.seen.clear()
         yield opened
