@@ -92,6 +92,7 @@ def refresh_from(delivery: Delivery, asked: Refresh) -> None:
                 _clear(run, position)
                 raise
         _clear(run, position)
+        log.info("feed_refreshed", extra=report_of(asked.feed, position))
 
     run_job(delivery, job_scope(asked), RefreshPosition(), work)
 
