@@ -18,7 +18,7 @@ from worker.feeds.store import Part, Store
 JSONL, CSV, PARQUET = "jsonl", "csv", "parquet"
 _FORMATS = {"jsonl": JSONL, "ndjson": JSONL, "json": JSONL, "csv": CSV, "tsv": CSV, "parquet": PARQUET}
 """By the ending of a name, without that of the packing."""
-_BEGINNING_BYTES = 512
+_BEGINNING_BYTES = 16
 
 
 def read_part(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import NonNegativeInt
@@ -13,13 +14,15 @@ from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
 from worker.feeds.open import open_feed
 from worker.feeds.record import Place, Record
+from worker.jobs.book import scope_of
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.first import DAY_S, first_to_come
-from worker.jobs.steps import Position, run_step
+from worker.jobs.steps import Job, Position, run_job
 from worker.publish import batches, event_message, publish
 
 log = logging.getLogger(__name__)
 UPSERT = "products.upsert"
+REFRESH = "catalog.refresh"
 
 
 class FeedPosition(Position):
@@ -50,7 +53,8 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
         raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
     is_new = delivery.attempts == 0 and delivery.cursor is None
     if not is_new or _has_slot(delivery):
-        publish_feed(delivery, feed)
+        # As what it is from here on, so that it and whoever else asks for this feed share one job.
+        publish_feed(replace(delivery, type=REFRESH, kwargs={"feed": feed}), feed)
 
 
 def _has_slot(delivery: Delivery) -> bool:
@@ -80,18 +84,21 @@ def publish_feed(delivery: Delivery, uri: str) -> None:
         TransientError: the object store or the broker failed; this step may be tried again.
     """
 
-    def work(position: FeedPosition) -> Generator[FeedPosition, None, None]:
+    def work(position: FeedPosition, job: Job) -> Generator[FeedPosition, None, None]:
+        job.phase("publishing")
         runtime = delivery.runtime
         with open_feed(uri, runtime.settings, runtime.resources.source, position.place) as feed:
             if feed.start != position.place:
                 position = FeedPosition(place=feed.start)
             for batch in batches(feed, lambda record: record.size_bytes, MAX_DOCUMENTS):
                 position = _publish(delivery, batch, position)
+                job.done(position.products + position.bad_records)
+                job.report.update(products=position.products, bad_records=position.bad_records)
                 yield position
         extra = {"feed": uri, "products": position.products, "bad_records": position.bad_records}
         log.info("feed_published", extra=extra)
 
-    run_step(delivery, FeedPosition(), work)
+    run_job(delivery, scope_of({"feed": uri}), FeedPosition(), work)
 
 
 def _publish(delivery: Delivery, records: Sequence[Record], before: FeedPosition) -> FeedPosition:
