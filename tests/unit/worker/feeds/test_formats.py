@@ -1,10 +1,12 @@
 """What holds of every format: the same documents, a place after each record, no end but the end."""
 
 import gzip
+import tracemalloc
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from recommender.errors import FeedError
 from tests.unit.worker.feeds.conftest import same
 from tests.unit.worker.feeds.samples import FORMATS, comma_separated, jsonl, parquet, products, zstd
 from worker.feeds import packing
+from worker.feeds.open import open_feed
 from worker.feeds.record import Place
 
 ENDINGS = pytest.mark.parametrize("ending", list(FORMATS))
@@ -99,6 +102,8 @@ def test_what_follows_a_member_must_be_one(folder: Path, read: Any, pack: Any) -
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
+        ("feed", b"\n [{}]", "a JSON array; write one object a line"),
+        ("feed.json", b"[\n{},\n{}\n]", "a JSON array; write one object a line"),
         ("feed", comma_separated(DOCUMENTS), "can't tell its format; let its name end in"),
         ("feed.jsonl.gz", jsonl(DOCUMENTS), "named as gzip, but isn't"),
         ("feed.csv.zst", gzip.compress(b"id"), "named as zstd, but isn't"),
@@ -135,3 +140,21 @@ def test_what_unpacks_to_much_is_never_held(folder: Path, read: Any, monkeypatch
     (folder / "feed.jsonl.zst").write_bytes(zstd(b" " * 2**27))  # 4 kB
     with pytest.raises(FeedError, match="a line is longer than"):
         read("feed.jsonl.zst")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "csv.zst"])
+def test_memory_does_not_grow_with_the_feed(folder: Path, settings_of: Any, ending: str) -> None:
+    packing_named = {"gz": "gzip", "zst": "zstd"}.get(ending.rpartition(".")[2])
+    header, *row = FORMATS[ending.partition(".")[0]]([{**DOCUMENTS[0], "title": "x" * 2000}]).splitlines(True)
+    path = folder / f"feed.{ending}"
+    with pa.output_stream(path, compression=packing_named) as file:
+        file.write(header)
+        for _ in range(20_000):  # 40 MB
+            file.write(b"".join(row) or header)
+    tracemalloc.start()
+    with open_feed(path.as_uri(), settings_of(), None) as feed:  # type: ignore[arg-type]  # for s3://
+        count = sum(1 for _ in feed)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count >= 20_000
+    assert peak < 8 * 2**20

@@ -127,6 +127,13 @@ def test_parts_are_bounded_in_number(folder: Path, read: Any, monkeypatch: pytes
         read("")
 
 
+def test_a_part_that_can_not_be_read_is_not_passed_over(folder: Path, read: Any) -> None:
+    lay(folder, "1.jsonl")
+    (folder / "2.jsonl").symlink_to(folder / "nowhere")
+    with pytest.raises(FeedError, match="No such file"):
+        read("")
+
+
 def test_a_feed_without_products_is_taken_for_one_that_was_lost(folder: Path, read: Any) -> None:
     for name in ("1.jsonl", "2.jsonl"):
         (folder / name).write_bytes(b"")
