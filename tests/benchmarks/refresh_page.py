@@ -58,8 +58,5 @@ def section(result: Result) -> str:
 
 
 def _found(report: dict[str, int]) -> str:
-    names = ("new", "changed", "looked_at_again", "gone")
-    return (
-        ", ".join(f"{name.replace('_', ' ')}: {report[name]:,}" for name in names if report[name])
-        or "nothing"
-    )
+    names = {"new": "new", "changed": "changed", "looked_at_again": "looked at again", "gone": "gone"}
+    return ", ".join(f"{said}: {report[name]:,}" for name, said in names.items() if report[name]) or "nothing"
