@@ -2,8 +2,8 @@
 
 One `lookalike up` with the shipped encoder, an image of 256 px a product. First the feed is read into an
 empty index (the full refresh: every image is fetched, decoded, embedded and written), then the same feed
-again and again: unchanged, with one product changed, with one image changed under its URI. Each is timed from its
-trigger until the job has ended and no message is left. Writes bench/refresh/refresh.json and
+again and again: unchanged, with one product changed, with one image changed under its URI. Each is timed from
+its trigger until the job has ended and no message is left. Writes bench/refresh/refresh.json and
 docs/benchmarks-refresh.md.
 """
 
