@@ -14,7 +14,7 @@ from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
 from worker.feeds.open import open_feed
 from worker.feeds.record import Place, Record
-from worker.jobs.book import scope_of
+from worker.jobs.book import job_scope
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.first import DAY_S, first_to_come
 from worker.jobs.steps import Job, Position, run_job
@@ -98,7 +98,7 @@ def publish_feed(delivery: Delivery, uri: str) -> None:
         extra = {"feed": uri, "products": position.products, "bad_records": position.bad_records}
         log.info("feed_published", extra=extra)
 
-    run_job(delivery, scope_of({"feed": uri}), FeedPosition(), work)
+    run_job(delivery, job_scope(Refresh(feed=uri)), FeedPosition(), work)
 
 
 def _publish(delivery: Delivery, records: Sequence[Record], before: FeedPosition) -> FeedPosition:
