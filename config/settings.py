@@ -84,7 +84,7 @@ class IndexSettings(_Group):
     )
     storage: Storage = Field(
         "float32",
-        description="how a new collection keeps its rows: float32, float16, or as codes too (int8, turboquant)",
+        description="how a new collection keeps rows: float32, float16, or with codes (int8, turboquant)",
     )
     rescore: bool = Field(True, description="compare what codes find by the rows themselves, too")
     recall_sample: float = Field(

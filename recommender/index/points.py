@@ -76,7 +76,7 @@ class PointStore(Protocol):
 
     dimension: int
     has_graph: bool
-    """Whether a search has a graph to walk; without one it compares all that passes, whatever the strategy."""
+    """Whether a search has a graph to walk; without one it compares all that passes."""
     storage: Storage
 
     def retrieve(

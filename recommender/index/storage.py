@@ -4,8 +4,8 @@
 |---|---|---|
 | float32 | 4 bytes | the rows |
 | float16 | 2 bytes | the rows |
-| int8 | 4 bytes, left on the disk, and a code of 1 byte in memory | codes, then the best by their rows |
-| turboquant | 4 bytes, left on the disk, and a code of 4 bits in memory | codes, then the best by their rows |
+| int8 | 4 bytes, left on the disk, and a code of 1 byte in memory | codes, the best of them by rows |
+| turboquant | 4 bytes, left on the disk, and a code of half a byte in memory | as int8 |
 
 A collection keeps the storage that it was created with; the setting says which one the next gets. An exact
 search (`Strategy.exact`) compares the rows, whatever the storage, so that the recall of live searches, which
