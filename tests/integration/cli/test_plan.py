@@ -50,7 +50,8 @@ def said(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
-def test_with_an_index_all_is_measured_on_its_own_rows_and_images(shop: Shop) -> None:
+@pytest.mark.usefixtures("shop")
+def test_with_an_index_all_is_measured_on_its_own_rows_and_images() -> None:
     plan = said(planned("--products", "1000", "--images", "2500", *QUICK))
     assert plan["catalog"]["dimension"] == PixelEncoder.spec.dimension
     assert plan["catalog"]["payload_how"].endswith("products of the index")
