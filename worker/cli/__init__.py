@@ -12,6 +12,7 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
+from worker.cli.jobs import jobs
 from worker.cli.plan import plan
 from worker.cli.publish import publish
 from worker.cli.schema import schema
@@ -40,6 +41,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(jobs, name="jobs")
 
 
 def main() -> None:
