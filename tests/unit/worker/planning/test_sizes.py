@@ -11,7 +11,7 @@ MEASURED = Catalog(products=50_000, images=50_000, dimension=256, payload_bytes=
     ("storage", "mb"), [("float32", 170.4), ("float16", 144.8), ("int8", 195.0), ("turboquant", 177.4)]
 )
 def test_disk_is_that_of_the_shards_it_was_calibrated_with(storage: Storage, mb: float) -> None:
-    assert disk(MEASURED, storage).total / 1e6 == pytest.approx(mb, rel=0.12)
+    assert disk(MEASURED, storage).total / 1e6 == pytest.approx(mb, rel=0.14)
 
 
 def test_two_rows_a_product_of_another_dimension() -> None:
