@@ -36,7 +36,7 @@ class GateSettings(Group):
         3,
         ge=1,
         le=1000,
-        description="how many times as long a search may take as before; up to 10 ms it always may",
+        description="how many times as long as before a search may take, if it takes more than 10 ms",
     )
     max_photo_ms: float = Field(
         2000, gt=0, le=600_000, description="longest median of a question by photo, in milliseconds"
