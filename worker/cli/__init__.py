@@ -12,6 +12,7 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
+from worker.cli.evaluate import evaluate
 from worker.cli.publish import publish
 from worker.cli.schema import schema
 from worker.cli.similar import similar
@@ -30,6 +31,7 @@ for command in (
     similar,
     duplicates,
     clusters,
+    evaluate,
     refresh,
     reindex,
     schema,
