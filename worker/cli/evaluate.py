@@ -35,6 +35,17 @@ def evaluate(  # noqa: PLR0917  # typer reads the command line from it
     against_weights: Annotated[
         Path | None, typer.Option(help="Weights of that encoder; the registry's own when not given.")
     ] = None,
+    against_storage: Annotated[
+        str | None,
+        typer.Option(help="Compare with rows stored as float32, float16, int8 or turboquant."),
+    ] = None,
+    against_search: Annotated[
+        str | None,
+        typer.Option(help="Compare with a Qdrant server's search: default, exact, graph:EF or acorn:EF."),
+    ] = None,
+    against_collection: Annotated[
+        str | None, typer.Option(help="Compare with another collection of the Qdrant server, by fingerprint.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=2, help="Products, at most: a random sample of those that match.")
     ] = None,
@@ -57,6 +68,7 @@ def evaluate(  # noqa: PLR0917  # typer reads the command line from it
     of the biggest changes between the two ways, before and after.
     """
     from config.settings import load_settings  # noqa: PLC0415
+    from recommender.index.storage import STORAGES  # noqa: PLC0415
     from worker.evaluation.run import Order, evaluated  # noqa: PLC0415
 
     filters = filter_parameters(
@@ -67,8 +79,15 @@ def evaluate(  # noqa: PLR0917  # typer reads the command line from it
         in_stock=in_stock,
         attribute=attribute,
     )
+    others = (against_encoder, against_storage, against_search, against_collection)
     if photos is not None and (filters or judged):
         raise typer.BadParameter("--photos are no products: no filters, and no --judged pairs")
+    if sum(other is not None for other in others) > 1:
+        raise typer.BadParameter("--against-... compares with one other way: give one of them")
+    if photos is not None and (against_search or against_collection):
+        raise typer.BadParameter("--photos are in no index: compare another encoder or storage")
+    if against_storage is not None and against_storage not in STORAGES:
+        raise typer.BadParameter(f"--against-storage must be one of {', '.join(STORAGES)}")
     if against_weights is not None and against_encoder is None:
         raise typer.BadParameter("--against-weights are of an encoder: name it by --against-encoder")
     order = Order(
@@ -80,6 +99,9 @@ def evaluate(  # noqa: PLR0917  # typer reads the command line from it
         photos=photos,
         encoder=against_encoder,
         weights=None if against_weights is None else str(against_weights),
+        storage=next((one for one in STORAGES if one == against_storage), None),
+        search=against_search,
+        collection=against_collection,
     )
     with evaluated(order, load_settings()) as evaluation:
         if sheet is not None:

@@ -6,21 +6,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from config.settings import EncoderSettings, Settings
+from config.settings import EncoderSettings, Settings, Storage
+from recommender.api.filters import FlatFilters
+from recommender.catalog import Filter
 from recommender.encoders.load import load_encoder
 from recommender.encoders.protocol import Encoder
 from recommender.errors import InvalidQuery
 from recommender.images.source import ImageSource
-from recommender.index.protocol import Vectors
-from recommender.looks import Looks
+from recommender.index.protocol import ProductIndex, Vectors
+from recommender.index.strategy import Strategy
+from recommender.looks import Looks, Places
+from recommender.quality.by_index import rank_by_index, searching
 from recommender.quality.evaluation import scores
 from recommender.quality.exhaustive import rank
 from recommender.quality.photos import Photos
-from recommender.quality.rankings import Judged
+from recommender.quality.rankings import Judged, within_depth
 from recommender.quality.truth import Truth, about_products, other_images
 from worker.cli.query import open_api
 from worker.evaluation.embedding import embed
 from worker.evaluation.judged_pairs import read_judged
+from worker.evaluation.others import on_server, rows_in, stored_as, strategy_of
 from worker.evaluation.report import Evaluation, Way
 from worker.evaluation.subjects import Subjects, of_catalog, of_folder
 from worker.progress import progress
@@ -40,6 +45,9 @@ class Order:
     photos: Path | None = None
     encoder: str | None = None
     weights: str | None = None
+    storage: Storage | None = None
+    search: str | None = None
+    collection: str | None = None
 
 
 @contextmanager
@@ -58,14 +66,13 @@ def evaluated(order: Order, settings: Settings, load: Load = load_encoder) -> It
             encoder = load(settings.encoder)
             vectors, subjects = _embedded(subjects, encoder, settings, notes)
             subjects = replace(subjects, encoder=encoder.fingerprint, looks=subjects.with_rows(vectors))
-        other: tuple[str, Looks] | None = None
-        if order.encoder is not None:
-            encoder = load(_settings_of(order.encoder, order.weights, settings))
-            vectors, subjects = _embedded(subjects, encoder, settings, notes)
-            other = encoder.fingerprint, subjects.with_rows(vectors)
+        subjects, other = _other_rows(order, subjects, settings, load, notes)
         truth, by = _truth(order, subjects, notes)
         before = Way(subjects.encoder, subjects.looks, _ranked(subjects.looks, truth))
-        after = None if other is None else Way(*other, _ranked(other[1], truth))
+        if other is not None:
+            after: Way | None = Way(*other, _ranked(other[1], truth))
+        else:
+            before, after = _by_index(order, settings, subjects, truth, before)
         found = scores(
             before.judged,
             after.judged if after else None,
@@ -74,6 +81,50 @@ def evaluated(order: Order, settings: Settings, load: Load = load_encoder) -> It
             seed=order.seed,
         )
         yield Evaluation(subjects, truth, by, before, after, found, notes)
+
+
+def _other_rows(
+    order: Order, subjects: Subjects, settings: Settings, load: Load, notes: list[str]
+) -> tuple[Subjects, tuple[str, Looks] | None]:
+    """The subjects that both encoders have rows of; the name of the other one, and its rows."""
+    if order.encoder is not None:
+        encoder = load(_settings_of(order.encoder, order.weights, settings))
+        vectors, subjects = _embedded(subjects, encoder, settings, notes)
+        return subjects, (encoder.fingerprint, subjects.with_rows(vectors))
+    if order.collection is not None:
+        with on_server(settings, order.collection) as index:
+            vectors, rows = rows_in(index, subjects)
+        notes += _lost(subjects, rows, f"not in {order.collection}")
+        subjects = subjects.kept(rows)
+        return subjects, (order.collection, subjects.with_rows(vectors))
+    return subjects, None
+
+
+def _by_index(
+    order: Order, settings: Settings, subjects: Subjects, truth: Truth, exactly: Way
+) -> tuple[Way, Way | None]:
+    """The exact answers, and those of an index that stores or searches another way, if one was ordered."""
+    if order.storage is not None:
+        with stored_as(order.storage, subjects, settings) as index:
+            found = _searched(index, Filter(), None, subjects, truth)
+        name = order.storage
+    elif order.search is not None:
+        where, strategy = FlatFilters(**order.filters).where(), strategy_of(order.search)
+        with on_server(settings, subjects.encoder) as index:
+            found = _searched(index, where, strategy, subjects, truth)
+        name = order.search
+    else:
+        return exactly, None
+    exactly = Way(f"{exactly.name}, exactly", exactly.looks, within_depth(exactly.judged))
+    return exactly, Way(name, subjects.looks, found)
+
+
+def _searched(
+    index: ProductIndex, where: Filter, strategy: Strategy | None, subjects: Subjects, truth: Truth
+) -> Judged:
+    with progress("searching", len(truth)) as advance:
+        search = searching(index, where, strategy)
+        return rank_by_index(search, subjects.ids, subjects.looks, truth, advance)
 
 
 def _subjects(order: Order, settings: Settings, opened: ExitStack) -> Subjects:
@@ -100,9 +151,13 @@ def _embedded(
 ) -> tuple[Vectors, Subjects]:
     """The rows of an encoder, and those of the subjects that it has rows of."""
     vectors, rows = embed(subjects, encoder, settings)
-    if lost := len(subjects.images) - len(rows):
-        notes.append(f"{lost} of {len(subjects.images)} images are gone or have changed, and are left out")
+    notes += _lost(subjects, rows, "gone or have changed")
     return vectors, subjects.kept(rows)
+
+
+def _lost(subjects: Subjects, rows: Places, why: str) -> list[str]:
+    count = len(subjects.images) - len(rows)
+    return [f"{count} of {len(subjects.images)} images are {why}, and are left out"] if count else []
 
 
 def _truth(order: Order, subjects: Subjects, notes: list[str]) -> tuple[Truth, str]:

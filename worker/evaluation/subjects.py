@@ -31,9 +31,9 @@ class Subjects:
     """P products with R images that have rows.
 
     `families` is (P,), -1 for none; `clusters`, (P,), has the same number for products about which questions
-    succeed and fail together; `photos` is (R,), the same number for the same photo. Row r is of image
-    `images[r]`: by that number `picture` shows it, and `pixels` reads it as an encoder does; None where it
-    can't be had.
+    succeed and fail together; `photos` is (R,), the same number for the same photo. Row r is of the image at
+    `uris[r]`; by its number `images[r]`, `picture` shows it and `pixels` reads it as an encoder does, or None
+    where it can't be had.
     """
 
     encoder: str
@@ -43,6 +43,7 @@ class Subjects:
     families: Places
     clusters: Places
     photos: Places
+    uris: tuple[str, ...]
     images: Places
     looks: Looks
     picture: Picture
@@ -60,6 +61,7 @@ class Subjects:
             families=self.families[products],
             clusters=self.clusters[products],
             photos=self.photos[rows],
+            uris=tuple(self.uris[row] for row in rows.tolist()),
             images=self.images[rows],
             looks=Looks(self.looks.vectors[rows], np.cumsum([0, *sizes], dtype=np.int64)),
         )
@@ -105,6 +107,7 @@ def of_catalog(api: Api, filters: Mapping[str, Any], limit: int | None, photos: 
         families=gathered.families,
         clusters=np.where(gathered.families < 0, alone, gathered.families),
         photos=numbered(_photo(product, row) for product, row in listed),
+        uris=tuple(product.uris[row] for product, row in listed),
         images=np.arange(len(listed)),
         looks=gathered.looks,
         picture=lambda number: picture(api, *listed[number]),
@@ -118,6 +121,7 @@ def of_folder(folder: Path, max_pixels: int) -> Subjects:
     Raises:
         InvalidQuery: it holds fewer than two labels.
     """
+    folder = folder.resolve()
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     labels = [path.parent.relative_to(folder).as_posix() for path in paths]
     if len(set(labels)) < 2:
@@ -141,6 +145,7 @@ def of_folder(folder: Path, max_pixels: int) -> Subjects:
         families=numbered(labels),
         clusters=places,
         photos=numbered(hashlib.sha256(path.read_bytes()).digest() for path in paths),
+        uris=tuple(path.as_uri() for path in paths),
         images=places,
         looks=Looks(np.empty((len(paths), 0), np.float32), np.arange(len(paths) + 1, dtype=np.int64)),
         picture=lambda number: _opened(paths[number]),
