@@ -59,9 +59,9 @@ def on_server(settings: Settings, fingerprint: str) -> Iterator[ProductIndex]:
     with closing(open_engine(settings)) as engine:
         try:
             index = engine.open(fingerprint)
-        except KeyError:
+        except KeyError as error:
             known = ", ".join(engine.fingerprints())
-            raise InvalidQuery("collection", f"there is no {fingerprint}; the index has: {known}") from None
+            raise InvalidQuery("collection", f"there is no {fingerprint}; the index has: {known}") from error
         yield index
 
 

@@ -107,7 +107,7 @@ def _by_index(
     if order.storage is not None:
         with stored_as(order.storage, subjects, settings) as index:
             found = _searched(index, Filter(), None, subjects, truth)
-        name = order.storage
+        name: str = order.storage
     elif order.search is not None:
         where, strategy = FlatFilters(**order.filters).where(), strategy_of(order.search)
         with on_server(settings, subjects.encoder) as index:
