@@ -12,11 +12,8 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
-<<<<<<< HEAD
 from worker.cli.evaluate import evaluate
-=======
 from worker.cli.jobs import jobs
->>>>>>> main
 from worker.cli.publish import publish
 from worker.cli.schema import schema
 from worker.cli.similar import similar
