@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from config.feed import FeedSettings
+from config.gate_settings import GateSettings
 from config.group import Group as _Group
 
 PREFIX = "LOOKALIKE_"
@@ -247,6 +248,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     feed: FeedSettings = FeedSettings()
+    gate: GateSettings = GateSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("encoder")
