@@ -6,7 +6,9 @@ import shutil
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from recommender.encoders.recipe import Recipe
 from recommender.index.embedded_points import EdgeStore, create_shard
 from recommender.index.products import PointIndex
 from recommender.index.protocol import Collection
@@ -17,7 +19,8 @@ class EmbeddedEngine:
     """The collections of one catalog below one folder; implements `IndexEngine`.
 
     `CATALOG.FINGERPRINT/` holds a collection: `shard/` is the engine's, `collection.json` says its
-    dimension. The file `CATALOG.serving` is the alias. One process owns a collection at a time.
+    dimension and its encoder's recipe. The file `CATALOG.serving` is the alias. One process owns a
+    collection at a time.
     """
 
     def __init__(self, folder: Path, schema: Schema) -> None:
@@ -26,7 +29,7 @@ class EmbeddedEngine:
         self._stores: dict[str, EdgeStore] = {}
         self._lock = threading.Lock()  # over _stores and the folder
 
-    def create(self, fingerprint: str, dimension: int) -> None:
+    def create(self, fingerprint: str, dimension: int, recipe: Recipe | None = None) -> None:
         """Create the collection and its payload indexes, before any point; a no-op if it exists.
 
         It is built aside and renamed, so that a kill leaves all of it or nothing.
@@ -42,9 +45,19 @@ class EmbeddedEngine:
             store = EdgeStore(aside / "shard", dimension)
             store.ensure_indexes(self._schema)
             store.close()
-            _write_durably(aside / "collection.json", json.dumps({"dimension": dimension}))
+            said = {"dimension": dimension, "recipe": recipe.as_json() if recipe else None}
+            _write_durably(aside / "collection.json", json.dumps(said))
             aside.rename(path)
             _sync_folder(self._folder)
+
+    def recipe(self, fingerprint: str) -> Recipe | None:
+        """Return the recipe that the collection was created with.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        said = self._said(fingerprint).get("recipe")
+        return Recipe.from_json(said) if said else None
 
     def open(self, fingerprint: str) -> PointIndex:
         """Open one collection; while it is open, every call shares the one shard that can be loaded.
@@ -117,11 +130,15 @@ class EmbeddedEngine:
                 self._stores.popitem()[1].close()
 
     def _load(self, fingerprint: str) -> EdgeStore:
-        path = self._path(fingerprint)
-        if not path.exists():
-            raise KeyError(fingerprint)
-        dimension = json.loads((path / "collection.json").read_text())["dimension"]
-        return EdgeStore(path / "shard", dimension)
+        dimension = self._said(fingerprint)["dimension"]
+        return EdgeStore(self._path(fingerprint) / "shard", dimension)
+
+    def _said(self, fingerprint: str) -> dict[str, Any]:
+        try:
+            text = (self._path(fingerprint) / "collection.json").read_text()
+        except FileNotFoundError as error:
+            raise KeyError(fingerprint) from error
+        return dict(json.loads(text))
 
     def _path(self, fingerprint: str) -> Path:
         return self._folder / self._schema.collection(fingerprint)

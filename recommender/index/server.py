@@ -5,12 +5,14 @@ from math import ceil
 from qdrant_client import QdrantClient, models
 
 from config.settings import IndexSettings
+from recommender.encoders.recipe import Recipe
 from recommender.errors import IndexUnavailable, StartupError
 from recommender.index.products import PointIndex
 from recommender.index.protocol import Collection
 from recommender.index.schema import VECTOR, IndexKind, Schema
 from recommender.index.server_points import ServerStore, answering
 
+_RECIPE = "recipe"  # its key in a collection's metadata
 _OLDEST_SERVER = (1, 17)  # the first that knows update_mode; older ones ignore it and overwrite
 
 _SCHEMA_TYPE: dict[IndexKind, models.PayloadSchemaType] = {
@@ -49,7 +51,7 @@ class ServerEngine:
             self._client.close()
             raise
 
-    def create(self, fingerprint: str, dimension: int) -> None:
+    def create(self, fingerprint: str, dimension: int, recipe: Recipe | None = None) -> None:
         """Create the collection and its payload indexes, before any point; a no-op if it exists."""
         name = self._schema.collection(fingerprint)
         vectors = models.VectorParams(
@@ -60,11 +62,28 @@ class ServerEngine:
         if not self._exists(name):
             try:
                 with answering():
-                    self._client.create_collection(name, vectors_config={VECTOR: vectors})
+                    self._client.create_collection(
+                        name,
+                        vectors_config={VECTOR: vectors},
+                        metadata={_RECIPE: recipe.as_json()} if recipe else None,
+                    )
             except IndexUnavailable:
                 if not self._exists(name):  # else another process was faster
                     raise
         self._ensure_indexes(name)
+
+    def recipe(self, fingerprint: str) -> Recipe | None:
+        """Return the recipe that the collection was created with.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        name = self._schema.collection(fingerprint)
+        if not self._exists(name):
+            raise KeyError(fingerprint)
+        with answering():
+            said = (self._client.get_collection(name).config.metadata or {}).get(_RECIPE)
+        return Recipe.from_json(said) if said else None
 
     def open(self, fingerprint: str) -> PointIndex:
         """Open one collection.

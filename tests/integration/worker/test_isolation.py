@@ -86,7 +86,7 @@ class Process:
         self.client, self.answers = client, answers
         self.counts: list[str | None] = []
 
-    def read(self, key: ImageKey, progress: Callable[[], None]) -> Any:
+    def read(self, key: ImageKey, _by: EncoderSettings, progress: Callable[[], None]) -> Any:
         progress()
         self.counts.append(self.client.hget(KEY, "tag"))
         assert is_lent("tag")
@@ -110,6 +110,7 @@ def test_while_its_process_has_an_image_the_end_of_the_worker_is_no_fault_of_the
         process = Process(client, {"a": NotModified(), "b": lost, "c": ImageNotFound("c", "404")})
         stage = Quarantined(
             process,  # type: ignore[arg-type]
+            EncoderSettings(),
             deliveries,
             Breakers(),
             "tag",
