@@ -107,6 +107,18 @@ def merge(stored: ProductState, event: ProductDocument) -> ProductState:
     return ProductState(base, document, dict(sorted(_surviving(base, candidates))))
 
 
+def join(one: ProductState, other: ProductState) -> ProductState:
+    """Return the state of a product after the events of both; what `merge` is for a single one."""
+    newer = other if other.base is not None and (one.base is None or other.base > one.base) else one
+    base, document = newer.base, newer.document
+    candidates = {**one.patches}
+    for name, patch in other.patches.items():
+        known = candidates.get(name)
+        if known is None or known.stamp < patch.stamp:
+            candidates[name] = patch
+    return ProductState(base, document, dict(sorted(_surviving(base, candidates))))
+
+
 def _document(event: Upsert) -> Product:
     """The event without its trace id; what was validated once is not validated again."""
     names = event.model_fields_set - {"trace_id"}

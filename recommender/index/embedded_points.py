@@ -133,16 +133,25 @@ class EdgeStore:
             return self._shard.count(edge.CountRequest(exact=exact, filter=_filter(where)))
 
     def scroll(
-        self, where: Where, *, limit: int, start: str | None, vectors: bool = False
+        self,
+        where: Where,
+        *,
+        limit: int,
+        start: str | None,
+        fields: Sequence[str] | None = None,
+        vectors: bool = False,
     ) -> tuple[list[FoundPoint], str | None]:
-        """Read matching points in the order of their ids, from `start` on; and the next start."""
+        """Read matching points in the order of their ids, from `start` on; and the next start.
+
+        `fields` None reads the whole payload.
+        """
         with self._answering():
             records, following = self._shard.scroll(
                 edge.ScrollRequest(
                     offset=start,
                     limit=limit,
                     filter=_filter(where),
-                    with_payload=True,
+                    with_payload=True if fields is None else list(fields),
                     with_vector=vectors,
                 )
             )

@@ -106,9 +106,18 @@ class PointStore(Protocol):
         ...
 
     def scroll(
-        self, where: Where, *, limit: int, start: str | None, vectors: bool = False
+        self,
+        where: Where,
+        *,
+        limit: int,
+        start: str | None,
+        fields: Sequence[str] | None = None,
+        vectors: bool = False,
     ) -> tuple[list[FoundPoint], str | None]:
-        """Read matching points in the order of their ids, from `start` on; and the next start."""
+        """Read matching points in the order of their ids, from `start` on; and the next start.
+
+        `fields` None reads the whole payload.
+        """
         ...
 
     def ping(self) -> None:

@@ -19,8 +19,8 @@ from recommender.index.points import (
     PointStore,
     Replace,
 )
-from recommender.index.protocol import Hit, OnSearch, Page, Search, StoredProduct, Vectors, Write
-from recommender.index.schema import LIVE, SEARCHABLE, Schema, payload_of, stored_of
+from recommender.index.protocol import CensusPage, Hit, OnSearch, Page, Search, StoredProduct, Vectors, Write
+from recommender.index.schema import CENSUS, LIVE, SEARCHABLE, Schema, census_of, payload_of, stored_of
 from recommender.index.strategy import EXACT, Strategy
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,12 @@ class PointIndex:
             self._where(where, LIVE), limit=limit, start=cursor, vectors=vectors
         )
         return Page(tuple(_stored(point) for point in points), following)
+
+    def census(self, *, limit: int = 1024, cursor: str | None = None, states: bool = False) -> CensusPage:
+        """Return a little of every point, tombstones and stubs too, in a stable order, a page at a time."""
+        fields = CENSUS if not states else (*CENSUS, "state")
+        points, following = self._store.scroll(Where(), limit=limit, start=cursor, fields=fields)
+        return CensusPage(tuple(census_of(point.payload) for point in points), following)
 
     def ping(self) -> None:
         """Return if the index answers."""

@@ -99,6 +99,32 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class CensusEntry:
+    """What a census reads of one point, which may be a tombstone or a stub.
+
+    `digest` is `digest_of` of the merged document; empty where there is none. `written_at` is in seconds
+    since 1970, by the clock of whoever wrote last. `state` is the text that the state is kept as, the same
+    for equal states; None where it was not asked for.
+    """
+
+    id: str
+    status: str
+    version: int
+    digest: str
+    images: tuple[IndexedImage, ...]
+    written_at: int
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CensusPage:
+    """One page of a census; `cursor` None means it was the last."""
+
+    entries: tuple[CensusEntry, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """What a collection is like, looked at from outside."""
 
@@ -188,6 +214,10 @@ class ProductIndex(Protocol):
         self, where: Filter, *, limit: int = 256, cursor: str | None = None, vectors: bool = False
     ) -> Page:
         """Return live products (searchable or not) in a stable order, a page at a time."""
+        ...
+
+    def census(self, *, limit: int = 1024, cursor: str | None = None, states: bool = False) -> CensusPage:
+        """Return a little of every point, tombstones and stubs too, in a stable order, a page at a time."""
         ...
 
     def ping(self) -> None:

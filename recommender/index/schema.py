@@ -8,6 +8,7 @@ Flags are no booleans: the embedded engine's MatchValue(True) matches the intege
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,11 +17,13 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from config.settings import FILTERABLE_NAME
 from recommender.catalog import Product, Scalar, category_ancestors
+from recommender.digest import digest_of
 from recommender.errors import InvalidQuery
-from recommender.index.protocol import DuplicateOf, IndexedImage, StoredProduct, Vectors, Write
+from recommender.events import canonical_json
+from recommender.index.protocol import CensusEntry, DuplicateOf, IndexedImage, StoredProduct, Vectors, Write
 from recommender.merge import FieldPatch, ProductState, Stamp
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 VECTOR = "image"
 
 Status = Literal["searchable", "imageless", "stub", "deleted"]
@@ -29,6 +32,8 @@ patches that wait for their upsert; a tombstone."""
 
 SEARCHABLE: tuple[str, ...] = ("searchable",)
 LIVE: tuple[str, ...] = ("searchable", "imageless")
+CENSUS: tuple[str, ...] = ("id", "status", "version", "digest", "images", "written_at")
+"""Payload fields of a `CensusEntry`, beside the state."""
 
 _NUMBER = re.compile(r"-?\d{1,40}(\.\d+)?(e[+-]?\d{1,2})?", re.ASCII)
 """What a range compares: a text that says a number counts, as it does where values are compared as text."""
@@ -133,7 +138,9 @@ def attribute_token(value: Scalar) -> str:
 
 def payload_of(write: Write, *, write_id: str, fingerprint: str) -> dict[str, Any]:
     """The payload of a write; `write_id` tells its writer's read-back who won."""
-    product = write.state.product
+    product, said = write.state.product, _said(write.state.document)
+    # Nearly every product has no patches: then what is kept of it is what it says.
+    merged = said if product is write.state.document else _said(product)
     return {
         "id": write.id,
         "rev": next_rev(write),
@@ -146,7 +153,9 @@ def payload_of(write: Write, *, write_id: str, fingerprint: str) -> dict[str, An
             {"uri": image.uri, "etag": image.etag, "row": image.row, "error": image.error}
             for image in write.images
         ],
-        "state": _state_to_text(write.state),
+        "state": _state_to_text(write.state, said),
+        "digest": digest_of(merged) if merged else "",
+        "written_at": int(time.time()),
         **_duplicate_fields(write.duplicate_of),
         **(_filter_fields(product) if product else {}),
     }
@@ -161,6 +170,19 @@ def stored_of(payload: Mapping[str, Any], vectors: Vectors | None) -> StoredProd
         images=tuple(IndexedImage(**image) for image in payload["images"]),
         vectors=vectors,
         duplicate_of=DuplicateOf(**duplicate) if (duplicate := payload.get("duplicate_of")) else None,
+    )
+
+
+def census_of(payload: Mapping[str, Any]) -> CensusEntry:
+    """What a census says of a point, from those payload fields of it that were read."""
+    return CensusEntry(
+        id=payload["id"],
+        status=payload["status"],
+        version=payload["version"],
+        digest=payload["digest"],
+        images=tuple(IndexedImage(**image) for image in payload["images"]),
+        written_at=payload["written_at"],
+        state=payload.get("state"),
     )
 
 
@@ -206,14 +228,14 @@ def _filter_fields(product: Product) -> dict[str, Any]:
     }
 
 
-def _state_to_text(state: ProductState) -> str:
-    document = state.document
-    said = {
-        "base": state.base,
-        "document": document.model_dump(mode="json", exclude_unset=True) if document else None,
-        "patches": state.patches,
-    }
-    return json.dumps(said, separators=(",", ":"))
+def _said(product: Product | None) -> dict[str, Any] | None:
+    return product.model_dump(mode="json", exclude_defaults=True) if product else None
+
+
+def _state_to_text(state: ProductState, document: Mapping[str, Any] | None) -> str:
+    """The same text for equal states: collections are compared by it."""
+    said = {"base": state.base, "document": document, "patches": state.patches}
+    return canonical_json(said)
 
 
 @lru_cache(maxsize=4096)  # a question reads its best hits twice, and shoppers ask about the same products

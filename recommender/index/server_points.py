@@ -121,16 +121,25 @@ class ServerStore:
             return self._client.count(self._collection, count_filter=_filter(where), exact=exact).count
 
     def scroll(
-        self, where: Where, *, limit: int, start: str | None, vectors: bool = False
+        self,
+        where: Where,
+        *,
+        limit: int,
+        start: str | None,
+        fields: Sequence[str] | None = None,
+        vectors: bool = False,
     ) -> tuple[list[FoundPoint], str | None]:
-        """Read matching points in the order of their ids, from `start` on; and the next start."""
+        """Read matching points in the order of their ids, from `start` on; and the next start.
+
+        `fields` None reads the whole payload.
+        """
         with self._answering():
             records, following = self._client.scroll(
                 self._collection,
                 scroll_filter=_filter(where),
                 limit=limit,
                 offset=start,
-                with_payload=True,
+                with_payload=True if fields is None else list(fields),
                 with_vectors=vectors,
             )
         return [self._found(record, vectors) for record in records], str(following) if following else None

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import NonNegativeInt
@@ -12,14 +13,16 @@ from recommender.errors import InvalidEvent
 from recommender.events import MAX_DOCUMENTS, Refresh, Upsert, parse_catalog_job, parse_product_event
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
+from worker.jobs.book import scope_of
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.feed import Line, Place, open_feed
 from worker.jobs.first import DAY_S, first_to_come
-from worker.jobs.steps import Position, run_step
+from worker.jobs.steps import Job, Position, run_job
 from worker.publish import batches, event_message, publish
 
 log = logging.getLogger(__name__)
 UPSERT = "products.upsert"
+REFRESH = "catalog.refresh"
 
 
 class FeedPosition(Position):
@@ -52,7 +55,8 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
         raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
     is_new = delivery.attempts == 0 and delivery.cursor is None
     if not is_new or _has_slot(delivery):
-        publish_feed(delivery, feed)
+        # As what it is from here on, so that it and whoever else asks for this feed share one job.
+        publish_feed(replace(delivery, type=REFRESH, kwargs={"feed": feed}), feed)
 
 
 def _has_slot(delivery: Delivery) -> bool:
@@ -82,17 +86,20 @@ def publish_feed(delivery: Delivery, uri: str) -> None:
         TransientError: the object store or the broker failed; this step may be tried again.
     """
 
-    def work(position: FeedPosition) -> Generator[FeedPosition, None, None]:
+    def work(position: FeedPosition, job: Job) -> Generator[FeedPosition, None, None]:
+        job.phase("publishing")
         runtime = delivery.runtime
         place = Place(position.etag, position.offset, position.line)
         with open_feed(uri, runtime.settings, runtime.resources.source, place) as lines:
             for batch in batches(lines, lambda line: len(line.text), MAX_DOCUMENTS):
                 position = _publish(delivery, uri, batch, position)
+                job.done(position.line)
+                job.report.update(products=position.products, bad_lines=position.bad_lines)
                 yield position
         extra = {"feed": uri, "products": position.products, "bad_lines": position.bad_lines}
         log.info("feed_published", extra=extra)
 
-    run_step(delivery, FeedPosition(), work)
+    run_job(delivery, scope_of({"feed": uri}), FeedPosition(), work)
 
 
 def _publish(delivery: Delivery, uri: str, lines: Iterable[Line], before: FeedPosition) -> FeedPosition:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recommender.events import PATCHABLE, Delete, Patch, ProductDocument, Upsert, parse_product_event
-from recommender.merge import UNKNOWN, FieldPatch, ProductState, Stamp, merge
+from recommender.merge import UNKNOWN, FieldPatch, ProductState, Stamp, join, merge
 
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -224,3 +224,15 @@ def test_the_trace_id_decides_nothing_and_is_not_kept() -> None:
 def _price(state: ProductState) -> float | None:
     assert state.product is not None
     return state.product.price
+
+
+@untimed
+@given(histories, histories)
+def test_two_states_joined_are_the_state_after_the_events_of_both(
+    some: list[ProductDocument], others: list[ProductDocument]
+) -> None:
+    together = state_after(*some, *others)
+    assert join(state_after(*some), state_after(*others)) == together
+    assert join(state_after(*others), state_after(*some)) == together
+    assert join(together, together) == together
+    assert join(UNKNOWN, together) == join(together, UNKNOWN) == together
