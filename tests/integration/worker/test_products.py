@@ -170,6 +170,7 @@ def test_a_shutdown_is_heard_of_while_images_are_waited_for(
         ends.append(must_end())
         return Report()
 
-    monkeypatch.setattr(runtime.pipeline, "apply", apply)
+    pair = runtime.resources.serving.current
+    monkeypatch.setattr(runtime.pipelines.of(pair), "apply", apply)
     run([document("a", "s3://bucket/a.jpg")])
     assert ends == [False, True]
