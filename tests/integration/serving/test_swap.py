@@ -85,6 +85,27 @@ def test_flips_under_questions_fail_none_and_every_answer_is_of_one_pair(process
     assert resources.follower.is_alive
 
 
+def test_an_answer_that_a_client_has_from_the_other_pair_is_sent_anew(processes: Processes) -> None:
+    resources = processes.open()
+    fill(processes.shop(resources))
+    processes.fill_other(resources, "coarse")
+    paths = (
+        f"/v1/products/{SEED}/similar",
+        f"/v1/products/{SEED}?vectors=true",
+        "/v1/embeddings",
+        "/v1/catalog",
+    )
+    with served(processes.shop(resources)) as api:
+        tags = {path: api.get(path).headers["ETag"] for path in paths}
+        for path, tag in tags.items():
+            assert api.get(path, headers={"If-None-Match": tag}).status_code == 304
+        resources.engine.promote(NEW)
+        wait_until("it serves", lambda: resources.serving.current.fingerprint == NEW)
+        for path, tag in tags.items():
+            answer = api.get(path, headers={"If-None-Match": tag})
+            assert (answer.status_code, answer.headers["ETag"] == tag) == (200, False)
+
+
 def test_a_restart_follows_the_alias_with_an_unchanged_environment(processes: Processes) -> None:
     first = processes.open(following=None)
     fill(processes.shop(first))

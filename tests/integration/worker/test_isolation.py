@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from recommender.errors import ImageLethal, ImageNotFound, ProcessLost
 from tests.whole_image import decode
 from worker.breaker import Breakers
 from worker.deliveries import KEY, UNACKED, Deliveries, is_lent
-from worker.embedding import NotModified
-from worker.isolation import Quarantined, _for_one_image
+from worker.embedding import Embedded, NotModified
+from worker.isolation import ImageProcess, Quarantined, _for_one_image
 from worker.plan import ImageKey
 
 WITHIN_S = 150
@@ -68,6 +69,21 @@ def test_an_image_that_ends_or_wedges_its_process_costs_only_itself(
         np.testing.assert_allclose(answer[1], encoder.encode_images(pixels[None])[0], atol=1e-3)
     (unchanged,) = read(f"{good},{first[2]}")
     assert unchanged[0] == "NotModified"
+
+
+def test_an_image_is_embedded_by_the_encoder_of_its_pair(
+    make_settings: Any, weights: Path, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    settings = make_settings(s3={"endpoint_url": s3.endpoint_url, "buckets": (s3.bucket,)})
+    key = ImageKey(s3.put("a.jpg", photo(1)), None)
+    with closing(ImageProcess(settings)) as process:
+        for name in ("compact", "compact-128", "compact"):
+            by = EncoderSettings(name=name, weights=str(weights), device="cpu", runtime="torch")
+            found = process.read(key, by, lambda: None)
+            assert isinstance(found, Embedded)
+            encoder = load_encoder(by)
+            pixels = to_input(decode(photo(1), name="a", max_pixels=10**7), encoder.spec.preprocessing)
+            np.testing.assert_allclose(found.row, encoder.encode_images(pixels[None])[0], atol=1e-3)
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", (32, "auto")), ("auto", (1, "torch"))])
