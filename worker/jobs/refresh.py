@@ -13,7 +13,7 @@ from recommender.errors import InvalidEvent
 from recommender.events import MAX_DOCUMENTS, Refresh, Upsert, parse_catalog_job, parse_product_event
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
-from worker.jobs.book import scope_of
+from worker.jobs.book import job_scope
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.feed import Line, Place, open_feed
 from worker.jobs.first import DAY_S, first_to_come
@@ -99,7 +99,7 @@ def publish_feed(delivery: Delivery, uri: str) -> None:
         extra = {"feed": uri, "products": position.products, "bad_lines": position.bad_lines}
         log.info("feed_published", extra=extra)
 
-    run_job(delivery, scope_of({"feed": uri}), FeedPosition(), work)
+    run_job(delivery, job_scope(Refresh(feed=uri)), FeedPosition(), work)
 
 
 def _publish(delivery: Delivery, uri: str, lines: Iterable[Line], before: FeedPosition) -> FeedPosition:

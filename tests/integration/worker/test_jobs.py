@@ -1,109 +1,41 @@
 """Catalog jobs as chains of steps, on a real broker, with a real index and S3 over HTTP."""
 
-import base64
 import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from celery import Celery, Task
 from celery.exceptions import Reject
+from prometheus_client import REGISTRY
 
 from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
 from recommender.images.s3 import Streamed
+from tests.integration.worker.by_hand import Jobs
 from worker import runtime
 from worker.celery import SCHEDULED_REFRESH
-from worker.delivery import Delivery, deliver
+from worker.delivery import Delivery
 from worker.jobs import refresh, reindex, steps
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
-from worker.publish import ATTEMPTS, CHAIN, CURSOR
+from worker.publish import CURSOR
 from worker.replay import replay
-from worker.runtime import Runtime, open_runtime
+from worker.runtime import open_runtime
+from worker.stream import StreamConsumer
 
 BODIES: dict[str, Callable[[Delivery], None]] = {
     "catalog.refresh": refresh_job,
     "catalog.reindex": reindex_job,
     SCHEDULED_REFRESH: scheduled_refresh_job,
 }
-
-
-@dataclass
-class Jobs:
-    """A worker's threads, one at a time and by hand."""
-
-    app: Celery
-    tasks: dict[str, Task]
-    runtime: Runtime
-    tags: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
-
-    def run(
-        self,
-        name: str,
-        identity: str = "job",
-        headers: dict[str, Any] | None = None,
-        *,
-        killed: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Deliver a message to the body of its task; acknowledge it, unless its worker is killed first."""
-        task = self.tasks[name]
-        ours = {header: (headers or {}).get(header) for header in (CURSOR, CHAIN, ATTEMPTS)}
-        tag = self.take(str(next(self.tags)))
-        properties = {"delivery_tag": tag}
-        delivery_info = {"routing_key": "catalog"}
-        task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **ours)
-        try:
-            deliver(task, (), kwargs, BODIES[name])
-        finally:
-            task.pop_request()
-        if not killed:
-            self.runtime.redis.hdel("unacked", tag)
-
-    def take(self, tag: str) -> str:
-        """Record a message as in hand, as the transport does."""
-        self.runtime.redis.hset("unacked", tag, "the message")
-        return tag
-
-    def run_next(self, *, killed: bool = False) -> dict[str, Any]:
-        """Take the oldest message of `catalog` and run it; returns it."""
-        (message, *_) = self.queued("catalog")
-        self.runtime.redis.rpop("catalog")
-        self.run_again(message, killed=killed)
-        return message
-
-    def run_again(self, message: dict[str, Any], *, killed: bool = False) -> None:
-        """Deliver a message once more."""
-        headers = message["headers"]
-        self.run(headers["task"], headers["id"], headers, killed=killed, **message["kwargs"])
-
-    def run_all(self) -> int:
-        """Until nothing is left to do; returns the number of steps."""
-        steps_done = 0
-        while self.queued("catalog"):
-            self.run_next()
-            steps_done += 1
-        return steps_done
-
-    def queued(self, queue: str) -> list[dict[str, Any]]:
-        """The messages of a queue, oldest first."""
-        raw: Any = self.runtime.redis.lrange(queue, 0, -1)
-        messages = [json.loads(text) for text in reversed(raw)]
-        for message in messages:
-            message["args"], message["kwargs"], _ = json.loads(base64.b64decode(message["body"]))
-        return messages
-
-    def published(self) -> list[list[str]]:
-        """The ids of the documents in `bulk`, message by message."""
-        return [[document["id"] for document in message["args"][0]] for message in self.queued("bulk")]
 
 
 OpenJobs = Callable[..., Jobs]
@@ -133,7 +65,7 @@ def open_jobs(
         )
         context = open_runtime(settings, Event().wait)
         opened.append(context)
-        return Jobs(app, tasks, context.__enter__())
+        return Jobs(app, tasks, context.__enter__(), BODIES)
 
     yield open_
     for context in opened:
@@ -407,6 +339,37 @@ def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
     clock(130)  # and their continuations in the time of the third
     assert jobs.run_all() == 6
     assert len(jobs.published()) == 4
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_stream_celery_and_schedule_reach_one_job_and_make_one_more_run(
+    open_jobs: OpenJobs, feed: Any, make_settings: Any, redis_server: Any, wait_for: Any
+) -> None:
+    uri = feed(4)
+    jobs = open_jobs(scheduled=uri, every_s=60)
+    jobs.app.conf.task_routes = {"catalog.*": {"queue": "catalog"}}
+    jobs.run("catalog.refresh", feed=uri)
+    (first,) = jobs.runtime.jobs.list()
+    assert REGISTRY.get_sample_value("lookalike_jobs_running") == 1
+    consumer = StreamConsumer(jobs.app, make_settings(redis={"url": redis_server.url}))
+    for _ in range(5):
+        entry = {"type": "catalog.refresh", "data": json.dumps({"feed": uri})}
+        jobs.runtime.redis.xadd("lookalike:events", entry)
+        jobs.app.send_task("catalog.refresh", kwargs={"feed": uri})
+    jobs.app.send_task(SCHEDULED_REFRESH)
+    thread = Thread(target=consumer.run)
+    thread.start()
+    try:  # the continuation of the first, and eleven that ask for the same
+        wait_for("all are in Celery's queue", lambda: len(jobs.queued("catalog")) == 12)
+    finally:
+        consumer.stop()
+        thread.join(30)
+    jobs.run_all()
+    ended = jobs.runtime.jobs.list()
+    assert [(one.type, one.arguments, one.state) for one in ended] == [
+        ("catalog.refresh", {"feed": uri}, "done")
+    ] * 2
+    assert first.id == ended[1].id
 
 
 @pytest.mark.usefixtures("short_steps")
