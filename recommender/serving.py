@@ -64,7 +64,7 @@ class Serving:
         self._users: Counter[Pair] = Counter()
         self._missing: str | None = None
         self._look: Callable[[], None] | None = None
-        self._looked_at = 0.0
+        self._looked_at = float("-inf")
         self._tell()
 
     @property
