@@ -96,7 +96,7 @@ class PairOpener:
         while True:
             serving = reached(self._engine.serving)
             by = reached(lambda: serving_settings(self._engine, own))
-            if by != own:
+            if Recipe.of(by) != Recipe.of(own):
                 log.info("encoder_follows_alias", extra={"serving": serving, "configured": own.name})
             encoder = self._load(by)
             try:
@@ -116,16 +116,13 @@ class PairOpener:
             ConfigurationError: this machine's settings don't fit the encoder.
             IndexUnavailable: the index does not answer.
         """
-        recipe = recipe_of(self._engine, fingerprint)
-        if recipe is None:
-            raise StartupError(f"the collection of {fingerprint} does not say how its encoder is loaded")
-        by = recipe.on(self._settings.encoder)
+        recipe, own = recipe_of(self._engine, fingerprint), self._settings.encoder
+        by = own if recipe is None else recipe.on(own)
         encoder = self._load(by)
         if encoder.fingerprint != fingerprint:
             raise EncoderMismatch(
-                f"by the recipe of the collection of {fingerprint} this machine loads {encoder.fingerprint}: "
-                f"restore the weights and calibration images that it was filled with "
-                f"({by.weights or by.name})"
+                f"for the collection of {fingerprint} this machine loads {encoder.fingerprint}: restore the "
+                f"weights and calibration images that it was filled with ({by.weights or by.name})"
             )
         try:
             index = self._engine.open(fingerprint)

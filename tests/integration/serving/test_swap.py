@@ -279,6 +279,22 @@ def test_who_is_silent_is_forgotten(
     assert client.hlen(f"{processes.settings.catalog}:processes") == 0
 
 
+def test_a_collection_without_a_recipe_is_opened_with_the_encoder_of_the_settings(
+    processes: Processes,
+) -> None:
+    first = processes.open(following=None)
+    first.engine.create(NEW, 48)
+    with pytest.raises(EncoderMismatch, match=f"for the collection of {NEW} this machine loads {OLD}"):
+        first.opener.open(NEW)
+    first.close()
+    settings = processes.settings.encoder.model_copy(update={"name": "coarse"})
+    resources = processes.open(following=None, encoder=settings)
+    assert resources.encoder.fingerprint == OLD
+    pair = resources.opener.open(NEW)
+    assert pair.fingerprint == NEW
+    pair.close()
+
+
 def test_what_is_loaded_by_a_recipe_is_what_its_name_says(processes: Processes) -> None:
     resources = processes.open(following=None)
     for name, encoder in ENCODERS.items():
