@@ -31,6 +31,7 @@ _TEST_PREFIX = "LOOKALIKE_TEST_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Storage = Literal["float32", "float16", "int8", "turboquant"]
 
 
 class ConfigurationError(Exception):
@@ -77,6 +78,11 @@ class IndexSettings(_Group):
     attributes: Annotated[tuple[str, ...], AfterValidator(_filterable)] = Field(
         (), description="attributes that can be filtered on (a JSON list); indexed before points"
     )
+    storage: Storage = Field(
+        "float32",
+        description="how a new collection keeps rows: float32, float16, or with codes (int8, turboquant)",
+    )
+    rescore: bool = Field(True, description="compare what codes find by the rows themselves, too")
     recall_sample: float = Field(
         0.01,
         ge=0,

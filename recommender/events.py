@@ -34,6 +34,7 @@ from recommender.catalog import (
 from recommender.errors import InvalidEvent
 
 MAX_DOCUMENTS = 256
+MAX_SCOPE_IDS = 10_000
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 TraceId = Annotated[StrictStr, Field(max_length=128)]
 PATCHABLE = ("title", "brand", "price", "currency", "in_stock", "group_id", "url", "attributes")
@@ -99,7 +100,7 @@ class CategoryScope(Document):
 class IdsScope(Document):
     """A reindex of named products."""
 
-    ids: Annotated[tuple[ProductId, ...], Field(min_length=1, max_length=10_000)]
+    ids: Annotated[tuple[ProductId, ...], Field(min_length=1, max_length=MAX_SCOPE_IDS)]
 
 
 class Reindex(Document):

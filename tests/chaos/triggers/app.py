@@ -56,7 +56,8 @@ def _work() -> None:
 
     def create_and_listen(store: S3Store, *args: Any) -> None:
         create(store, *args)
-        store.client.meta.events.register("before-sign.s3.GetObject", name_message)
+        for operation in ("HeadObject", "GetObject"):
+            store.client.meta.events.register(f"before-sign.s3.{operation}", name_message)
 
     signals.task_prerun.connect(begin, weak=False)
     S3Store.__init__ = create_and_listen  # type: ignore[assignment,method-assign]

@@ -1,6 +1,8 @@
 """Where files may lie, and folders of parts."""
 
+import io
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,23 @@ def test_a_user_s_own_path_may_lie_anywhere(tmp_path: Path, make_settings: Any) 
         open_path("absent.jsonl", feed_settings),
     ):
         pass
+
+
+def test_what_is_piped_in_is_read_as_it_arrives(make_settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as stdin, open(writing, "wb", buffering=0) as producer:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdin", stdin)
+        producer.write(LINE % b"first")
+        with open_path("-", make_settings().feed) as feed:
+            records = iter(feed)
+            assert next(records).id == "first"  # while nothing says that it has ended
+            producer.write(LINE % b"second")
+            producer.close()
+            assert [record.id for record in records] == ["second"]
+
+
+def test_parquet_can_not_be_piped(make_settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"PAR1")))
+    settings = make_settings(feed={"format": "parquet"}).feed
+    with open_path("-", settings) as feed, pytest.raises(FeedError, match="doesn't say how long it is"):
+        list(feed)
