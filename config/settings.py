@@ -11,8 +11,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -21,6 +19,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
+
+from config.gate_settings import GateSettings
+from config.group import Group as _Group
 
 PREFIX = "LOOKALIKE_"
 FILTERABLE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -35,10 +36,6 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 class ConfigurationError(Exception):
     """A setting is wrong or missing; the message says which and what to do."""
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RedisSettings(_Group):
@@ -268,6 +265,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     feed: FeedSettings = FeedSettings()
+    gate: GateSettings = GateSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("encoder")
