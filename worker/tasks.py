@@ -8,6 +8,7 @@ from worker.celery import SCHEDULED_REFRESH, app
 from worker.delivery import deliver
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
+from worker.jobs.steps import noting_refusals
 from worker.plan import BACKFILL, EMBED
 from worker.products import apply_products
 from worker.swap.backfill import apply_backfill
@@ -47,7 +48,7 @@ def backfill(task: Task, /, *args: Any, **kwargs: Any) -> None:
 @app.task(name="catalog.refresh", bind=True, typing=False)
 def refresh(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """A feed to publish."""
-    deliver(task, args, kwargs, refresh_job)
+    deliver(task, args, kwargs, noting_refusals(refresh_job))
 
 
 @app.task(name=SCHEDULED_REFRESH, bind=True, typing=False)
@@ -59,16 +60,16 @@ def scheduled_refresh(task: Task, /, *args: Any, **kwargs: Any) -> None:
 @app.task(name="catalog.reindex", bind=True, typing=False)
 def reindex(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products to publish for embedding again, or a model swap."""
-    deliver(task, args, kwargs, reindex_job)
+    deliver(task, args, kwargs, noting_refusals(reindex_job))
 
 
 @app.task(name="catalog.rollback", bind=True, typing=False)
 def rollback(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """The collection before the swap is to serve again."""
-    deliver(task, args, kwargs, rollback_job)
+    deliver(task, args, kwargs, noting_refusals(rollback_job))
 
 
 @app.task(name="catalog.drop_old", bind=True, typing=False)
 def drop_old(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """The collection that does not serve is to go."""
-    deliver(task, args, kwargs, drop_old_job)
+    deliver(task, args, kwargs, noting_refusals(drop_old_job))

@@ -58,6 +58,6 @@ def _judged(looks: Looks, truth: Truth, begin: int, end: int, asked: Vectors) ->
     scores = np.maximum.reduceat(by_row, looks.starts[:-1], axis=1)  # (questions, P)
     gains = np.zeros(scores.shape, np.float32)
     for place, question in enumerate(range(begin, end)):
-        worth = truth.gains[truth.right.starts[question] : truth.right.starts[question + 1]]
-        gains[place, truth.right[question]] = worth
+        worth = truth.worth(question)
+        gains[place, list(worth)] = list(worth.values())
     return judge(scores, gains)

@@ -10,7 +10,7 @@ looks alike must not be lucky.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,17 @@ def judge(scores: NDArray[np.floating], gains: NDArray[np.floating]) -> Judged:
     present = np.isfinite(np.take_along_axis(order, places, axis=1))
     return Judged(
         _padded(np.take_along_axis(worth, places, axis=1), 0.0),
-        _padded(_greatest(worth), 0.0),
+        ideal_of(worth),
         np.where(np.isfinite(best), first, 0).astype(np.int64),
         _padded(np.where(present, places, -1), -1).astype(np.int64),
     )
+
+
+def ideal_of(gains: Floats) -> Floats:
+    """The gains of all candidates, (Q, P) in any order -> (Q, DEPTH): the greatest, descending."""
+    if gains.shape[1] > DEPTH:
+        gains = -np.partition(-gains, DEPTH - 1, axis=1)[:, :DEPTH]
+    return _padded(-np.sort(-gains, axis=1), 0.0)
 
 
 def together(parts: Sequence[Judged]) -> Judged:
@@ -85,11 +92,9 @@ def measure(judged: Judged) -> Floats:
     return np.stack([first == 1, found & (first <= DEPTH), reciprocal, ndcg], axis=1).astype(np.float64)
 
 
-def _greatest(gains: Floats) -> Floats:
-    """(Q, P) -> (Q, DEPTH or fewer), descending."""
-    if gains.shape[1] > DEPTH:
-        gains = -np.partition(-gains, DEPTH - 1, axis=1)[:, :DEPTH]
-    return -np.sort(-gains, axis=1)
+def within_depth(judged: Judged) -> Judged:
+    """As if nobody looked beyond the first ten answers: what an index is asked for ends there."""
+    return replace(judged, first=np.where(judged.first > DEPTH, 0, judged.first))
 
 
 def _padded(values: NDArray[Any], filler: float) -> Floats:

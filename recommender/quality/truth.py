@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Self
 
 import numpy as np
@@ -49,6 +50,25 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.subjects)
+
+    def some(self, most: int, seed: int) -> "Truth":
+        """At most so many of the questions, drawn by chance, in their order."""
+        if len(self) <= most:
+            return self
+        places = sorted(Random(seed).sample(range(len(self)), most))  # noqa: S311  # chance without secrets
+        worth = [np.array(list(self.worth(q).values())) for q in places]
+        return Truth(
+            self.subjects[places],
+            Lists.of([self.asked[q] for q in places]),
+            Lists.of([self.hidden[q] for q in places]),
+            Lists.of([self.right[q] for q in places]),
+            np.concatenate(worth),
+        )
+
+    def worth(self, question: int) -> dict[int, float]:
+        """The gain of each right product."""
+        gains = self.gains[self.right.starts[question] : self.right.starts[question + 1]]
+        return dict(zip(self.right[question].tolist(), gains.tolist(), strict=True))
 
 
 def other_images(looks: Looks, families: Places, photos: Places, rows: Iterable[int] | None = None) -> Truth:

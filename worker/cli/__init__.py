@@ -12,7 +12,9 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
+from worker.cli.evaluate import evaluate
 from worker.cli.jobs import jobs
+from worker.cli.plan import plan
 from worker.cli.publish import publish
 from worker.cli.schema import schema
 from worker.cli.similar import similar
@@ -31,12 +33,14 @@ for command in (
     similar,
     duplicates,
     clusters,
+    evaluate,
     refresh,
     reindex,
     rollback,
     schema,
     doctor,
     bench,
+    plan,
 ):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")
