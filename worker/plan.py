@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
-from pydantic import Field
-
-from pydantic import StrictBool
+from pydantic import Field, StrictBool
 
 from recommender.catalog import Document, ProductId
 from recommender.events import ProductDocument, TraceId, Upsert
