@@ -6,7 +6,7 @@ import typer
 
 from recommender.errors import LookalikeError
 from worker.cli.bench import bench
-from worker.cli.catalog import refresh, reindex
+from worker.cli.catalog import refresh, reindex, rollback
 from worker.cli.clusters import clusters
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
@@ -36,6 +36,7 @@ for command in (
     evaluate,
     refresh,
     reindex,
+    rollback,
     schema,
     doctor,
     bench,
