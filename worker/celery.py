@@ -22,6 +22,7 @@ ROUTES = {
     "products.patch": PRODUCTS,
     "products.delete": PRODUCTS,
     "products.embed": BULK,
+    "products.purge": BULK,
     "catalog.refresh": CATALOG,
     "catalog.reindex": CATALOG,
     SCHEDULED_REFRESH: CATALOG,

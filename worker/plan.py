@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from recommender.catalog import Document, ProductId
+from recommender.catalog import Document, ProductId, Version
 from recommender.events import ProductDocument, TraceId, Upsert
 from recommender.index.protocol import IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, ProductState, merge
@@ -14,6 +14,9 @@ _EMBED_IMAGES = 4
 """What a repair is taken to weigh: only the index knows how many images it has."""
 
 
+PURGE = "products.purge"
+
+
 class Embed(Document):
     """`products.embed`, which the system gives itself: embed again what the index knows of a product."""
 
@@ -21,7 +24,15 @@ class Embed(Document):
     trace_id: TraceId | None = None
 
 
-Event = ProductDocument | Embed
+class Purge(Document):
+    """`products.purge`, which an audit asks for: forget a tombstone that is still of this version."""
+
+    id: ProductId
+    version: Version
+    trace_id: TraceId | None = None
+
+
+Event = ProductDocument | Embed | Purge
 
 
 class ImageKey(NamedTuple):
@@ -59,7 +70,8 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.images or self.applied)
+        known = self.stored is not None or self.state != UNKNOWN
+        return known and bool(self.images or self.applied)
 
     @property
     def names_images(self) -> Event:
@@ -88,6 +100,11 @@ class _Fold:
             live = self.state.document is not None
             self.forced = self.forced or live
             (self.applied if live else self.stale).append(event)
+            return
+        if isinstance(event, Purge):
+            is_it = self.state.deleted and self.state.version == event.version
+            (self.applied if is_it else self.stale).append(event)
+            self.state = UNKNOWN if is_it else self.state
             return
         after = merge(self.state, event)
         if after != self.state:

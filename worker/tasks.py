@@ -8,7 +8,7 @@ from worker.celery import SCHEDULED_REFRESH, app
 from worker.delivery import deliver
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
-from worker.plan import EMBED
+from worker.plan import EMBED, PURGE
 from worker.products import apply_products
 
 
@@ -33,6 +33,12 @@ def delete(task: Task, /, *args: Any, **kwargs: Any) -> None:
 @app.task(name=EMBED, bind=True, typing=False)
 def embed(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products to embed again from what the index knows of them."""
+    deliver(task, args, kwargs, apply_products)
+
+
+@app.task(name=PURGE, bind=True, typing=False)
+def purge(task: Task, /, *args: Any, **kwargs: Any) -> None:
+    """Tombstones to forget."""
     deliver(task, args, kwargs, apply_products)
 
 

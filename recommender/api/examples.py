@@ -128,6 +128,25 @@ OPERATIONS: dict[tuple[str, str], Example] = {
             "max_upload_bytes": 16777216,
         }
     ),
+    ("get", "/v1/census"): Example(
+        {
+            "items": [
+                {
+                    "id": "sku-123",
+                    "status": "searchable",
+                    "version": 1732350000000,
+                    "digest": "0f1e2d3c4b5a6978",
+                    "group_id": "style-77",
+                    "encoder": _FINGERPRINT,
+                    "written_at": 1732350003,
+                    "images": [{"uri": _IMAGE, "etag": '"5d41402abc4b2a76"', "row": 0, "error": None}],
+                }
+            ],
+            "encoder": _FINGERPRINT,
+            "total": 1,
+            "cursor": None,
+        }
+    ),
     ("get", "/v1/embeddings"): Example(
         {
             "items": [
