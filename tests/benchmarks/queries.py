@@ -7,6 +7,7 @@ every round, with as many clients. Writes bench/queries/fast.json and docs/bench
 import argparse
 import statistics
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,14 @@ def main() -> int:
     asked.out.mkdir(parents=True, exist_ok=True)
     result = Result("fast", machine=machine.describe())
     result.facts |= {"products": asked.products, "rounds": asked.rounds, "requests": asked.requests}
-    with Contender("querying", {"products": asked.products}, asked.out / "querying.log") as process:
+    memory = Path("/dev/shm")  # noqa: S108  # a folder of random name below it
+    with (
+        # Of this process, since the other is killed where closing so large an index takes too long.
+        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder,
+        Contender(
+            "querying", {"products": asked.products, "folder": folder}, asked.out / "querying.log"
+        ) as process,
+    ):
         where = process.ask(do="where")
         result.facts["encoder"] = where["encoder"]
         warm = _seeds(asked, 0)

@@ -7,7 +7,6 @@ each of them, keep the best.
 import io
 import itertools
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -160,20 +159,12 @@ def picture(number: int) -> bytes:
 
 @contextmanager
 def opened(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """Options: `products`. The first answer says where both servers listen."""
+    """Options: `products`, `folder`. The first answer says where both servers listen."""
     with ExitStack() as stack:
-        memory = Path("/dev/shm")  # noqa: S108  # a folder of random name below it
-        folder = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix="lookalike-queries-", dir=memory if memory.is_dir() else None
-                )
-            )
-        )
         settings = Settings(
             _env_file=None,
             catalog=SCHEMA.catalog,
-            data_dir=folder,
+            data_dir=Path(options["folder"]),
             index={"attributes": ATTRIBUTES},
             api={"port": 0},
             encoder={"runtime": "onnxruntime"},  # nothing here depends on which is the fastest
