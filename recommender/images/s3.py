@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
@@ -13,8 +12,6 @@ from urllib3.exceptions import HTTPError
 
 from config.settings import ImageSettings, S3Settings
 from recommender.errors import (
-    FeedError,
-    ImageError,
     ImageNotAllowed,
     ImageNotFound,
     ImageStoreUnavailable,
@@ -24,13 +21,10 @@ from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_bo
 from recommender.images.signed_get import SignedGets
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
 
 NOT_MODIFIED = 304
-PRECONDITION_FAILED = 412
-RANGE_NOT_SATISFIABLE = 416
 
 _PASSING_STATUS = (408, 429)
 
@@ -58,14 +52,6 @@ PASSING_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """An object that is being read, and which state of it that is."""
-
-    etag: str
-    chunks: Iterator[bytes]
 
 
 class S3Store:
@@ -105,36 +91,9 @@ class S3Store:
             answer = self._short_way.get(uri, bucket, key, etag)
             return self._fetch(uri, bucket, key, etag) if answer is None else answer.fetched
 
-    @contextmanager
-    def stream(self, uri: str, *, start: int = 0, etag: str | None = None) -> Iterator["Streamed"]:
-        """Open an object of any size, from byte `start` if it still has this `etag`. Blocks at every chunk.
-
-        Raises:
-            FeedError: it is not allowed or not there; an image would be an `ImageError`.
-            ImageStoreUnavailable: the store failed; the same request may succeed later.
-        """
-        with _feed_errors(uri), deadline(self._settings.timeout_s):
-            response = self._get_from(uri, start, etag)
-            if response is not None:
-                _announced_bytes(uri, response)
-        if response is None:
-            yield Streamed(etag or "", iter(()))
-            return
-        with closing(response["Body"]) as body:
-            yield Streamed(response.get("ETag", ""), self._chunks(uri, body))
-
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
-
-    def _chunks(self, uri: str, body: "StreamingBody") -> Iterator[bytes]:
-        chunks = body.iter_chunks(CHUNK_BYTES)
-        while True:
-            with _feed_errors(uri), deadline(self._settings.timeout_s):
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
 
     def _fetch(self, uri: str, bucket: str, key: str, etag: str | None) -> Fetched | None:
         """Like `fetch`, by boto3, which knows what to do about every answer."""
@@ -164,33 +123,6 @@ class S3Store:
         if not key:
             raise ImageNotFound(uri, "names a bucket, but no key in it")
         return bucket, key
-
-    def _get_from(self, uri: str, start: int, etag: str | None) -> "GetObjectOutputTypeDef | None":
-        """The object from `start` on, or from its beginning if it has changed; None if nothing is left."""
-        bucket, key = self._place(uri)
-        if not start or etag is None:
-            return self.client.get_object(Bucket=bucket, Key=key)
-        try:
-            response = self.client.get_object(Bucket=bucket, Key=key, IfMatch=etag, Range=f"bytes={start}-")
-        except ClientError as error:
-            if _status(error) == RANGE_NOT_SATISFIABLE:
-                return None
-            if _status(error) != PRECONDITION_FAILED:
-                raise
-        else:
-            if response.get("ETag") == etag and "ContentRange" in response:
-                return response
-            response["Body"].close()  # the store ignores conditions, or ranges
-        return self.client.get_object(Bucket=bucket, Key=key)
-
-
-@contextmanager
-def _feed_errors(uri: str) -> Iterator[None]:
-    try:
-        with translated(uri):
-            yield
-    except ImageError as error:
-        raise FeedError(str(error)) from error
 
 
 def _announced_bytes(uri: str, response: "GetObjectOutputTypeDef") -> int:

@@ -1,19 +1,19 @@
 """`catalog.refresh`: publish every product of a feed; what the index holds already costs little."""
 
-import json
 import logging
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from pydantic import NonNegativeInt
 
 from recommender.errors import InvalidEvent
-from recommender.events import MAX_DOCUMENTS, Refresh, Upsert, parse_catalog_job, parse_product_event
+from recommender.events import MAX_DOCUMENTS, Refresh, parse_catalog_job, parse_product_event
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
+from worker.feeds.open import open_feed
+from worker.feeds.record import Place, Record
 from worker.jobs.dead_letters import DeadLetter
-from worker.jobs.feed import Line, Place, open_feed
 from worker.jobs.first import DAY_S, first_to_come
 from worker.jobs.steps import Position, run_step
 from worker.publish import batches, event_message, publish
@@ -23,13 +23,11 @@ UPSERT = "products.upsert"
 
 
 class FeedPosition(Position):
-    """A place between two lines of one state of the feed, and what the lines before it were."""
+    """A place in the feed, and what the records before it were."""
 
-    etag: str = ""
-    offset: NonNegativeInt = 0
-    line: NonNegativeInt = 0
+    place: Place = Place()
     products: NonNegativeInt = 0
-    bad_lines: NonNegativeInt = 0
+    bad_records: NonNegativeInt = 0
 
 
 def refresh_job(delivery: Delivery) -> None:
@@ -75,7 +73,7 @@ def _has_slot(delivery: Delivery) -> bool:
 def publish_feed(delivery: Delivery, uri: str) -> None:
     """Publish a part of a feed's products to `bulk`, then the message that goes on with the rest.
 
-    A bad line becomes a dead letter that names it.
+    A bad record becomes a dead letter that names it.
 
     Raises:
         FeedError: the feed is not allowed, missing or not readable.
@@ -84,52 +82,40 @@ def publish_feed(delivery: Delivery, uri: str) -> None:
 
     def work(position: FeedPosition) -> Generator[FeedPosition, None, None]:
         runtime = delivery.runtime
-        place = Place(position.etag, position.offset, position.line)
-        with open_feed(uri, runtime.settings, runtime.resources.source, place) as lines:
-            for batch in batches(lines, lambda line: len(line.text), MAX_DOCUMENTS):
-                position = _publish(delivery, uri, batch, position)
+        with open_feed(uri, runtime.settings, runtime.resources.source, position.place) as feed:
+            if feed.start != position.place:
+                position = FeedPosition(place=feed.start)
+            for batch in batches(feed, lambda record: record.size_bytes, MAX_DOCUMENTS):
+                position = _publish(delivery, batch, position)
                 yield position
-        extra = {"feed": uri, "products": position.products, "bad_lines": position.bad_lines}
+        extra = {"feed": uri, "products": position.products, "bad_records": position.bad_records}
         log.info("feed_published", extra=extra)
 
     run_step(delivery, FeedPosition(), work)
 
 
-def _publish(delivery: Delivery, uri: str, lines: Iterable[Line], before: FeedPosition) -> FeedPosition:
-    """Publish what these lines hold; returns the position after them."""
+def _publish(delivery: Delivery, records: Sequence[Record], before: FeedPosition) -> FeedPosition:
+    """Publish what these records hold; returns the position after them."""
     documents: list[dict[str, Any]] = []
     letters: list[DeadLetter] = []
-    for line in lines:
-        if line.text.strip():
-            try:
-                documents.append(parse_line(line.text))
-            except InvalidEvent as error:
-                named = InvalidEvent(error.field, f"{uri} line {line.number}: {error}")
-                letters.append(DeadLetter.of(UPSERT, line.text.decode(errors="replace"), named))
-        after = line.after
+    for record in records:
+        try:
+            documents.append(_validated(record))
+        except InvalidEvent as error:
+            letters.append(DeadLetter.of(UPSERT, record.text, record.complaint(error)))
     if documents:
         publish(delivery.app, event_message(UPSERT, documents, BULK))
     delivery.runtime.dead_letters.add(letters)
-    fresh = before.etag != after.etag  # it changed, and is read from its start
     return FeedPosition(
-        etag=after.etag,
-        offset=after.offset,
-        line=after.line,
-        products=len(documents) + (0 if fresh else before.products),
-        bad_lines=len(letters) + (0 if fresh else before.bad_lines),
+        place=records[-1].after,
+        products=before.products + len(documents),
+        bad_records=before.bad_records + len(letters),
     )
 
 
-def parse_line(line: bytes) -> dict[str, Any]:
-    """One line of a feed, validated: a product document.
-
-    Raises:
-        InvalidEvent: it is no JSON, or breaks the wire format.
-    """
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InvalidEvent("", f"not JSON: {error}") from error
-    event = parse_product_event(UPSERT, document)
-    assert isinstance(event, Upsert)
-    return dict(document)
+def _validated(record: Record) -> dict[str, Any]:
+    if record.document is None:
+        assert record.error is not None
+        raise record.error
+    parse_product_event(UPSERT, record.document)
+    return record.document

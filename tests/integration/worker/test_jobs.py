@@ -3,9 +3,8 @@
 import base64
 import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -17,10 +16,10 @@ from celery.exceptions import Reject
 
 from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
-from recommender.images.s3 import Streamed
-from worker import runtime
 from worker.celery import SCHEDULED_REFRESH
 from worker.delivery import Delivery, deliver
+from worker.feeds.s3 import S3Feed
+from worker.feeds.store import Part
 from worker.jobs import refresh, reindex, steps
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
@@ -176,7 +175,7 @@ def test_a_step_ends_and_another_goes_on(jobs: Jobs, feed: Any, caplog: pytest.L
         assert jobs.run_all() == 3
     assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
     (done,) = [vars(record) for record in caplog.records if record.message == "feed_published"]
-    assert (done["products"], done["bad_lines"]) == (6, 0)
+    assert (done["products"], done["bad_records"]) == (6, 0)
 
 
 @pytest.mark.usefixtures("short_steps")
@@ -246,21 +245,15 @@ def test_a_feed_that_changed_meanwhile_is_read_from_its_start(
 
 def test_what_fails_midway_goes_on_from_there(jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = feed(6)
-    source = jobs.runtime.resources.source
+    whole = S3Feed.stream
 
-    class BreaksOff:
-        @contextmanager
-        def stream(self, uri: str, **where: Any) -> Iterator[Streamed]:
-            with source.stream(uri, **where) as stream:
-                yield Streamed(stream.etag, self.half_of(b"".join(stream.chunks)))
+    def half(store: S3Feed, part: Part, start: int) -> Generator[bytes, None, None]:
+        data = b"".join(whole(store, part, start))
+        yield data[: len(data) // 2]
+        raise ImageStoreUnavailable("it broke off")
 
-        def half_of(self, data: bytes) -> Iterator[bytes]:
-            yield data[: len(data) // 2]
-            raise ImageStoreUnavailable("it broke off")
-
-    broken = replace(jobs.runtime, resources=replace(jobs.runtime.resources, source=BreaksOff()))
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "_open", [broken])
+        patch.setattr(S3Feed, "stream", half)
         jobs.run("catalog.refresh", feed=uri)
     assert jobs.published() == [["p0", "p1"]]
     (message,) = jobs.queued("catalog")
@@ -288,7 +281,7 @@ def test_it_waits_while_bulk_is_full(jobs: Jobs, feed: Any, monkeypatch: pytest.
         {"number": -1},
         {"number": "many"},
         {"position": []},
-        {"number": 1, "token": "t", "position": {"offset": "far"}},
+        {"number": 1, "token": "t", "position": {"place": {"offset": "far"}}},
     ],
 )
 def test_a_cursor_that_is_none_of_ours_is_a_dead_letter(jobs: Jobs, feed: Any, cursor: Any) -> None:
