@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from recommender.catalog import Document, ProductId, Version
 from recommender.events import ProductDocument, TraceId, Upsert
 from recommender.index.protocol import IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, ProductState, merge
 
-EMBED = "products.embed"
+EMBED: Final = "products.embed"
 _EMBED_IMAGES = 4
 """What a repair is taken to weigh: only the index knows how many images it has."""
 
 
-PURGE = "products.purge"
+PURGE: Final = "products.purge"
 
 
 class Embed(Document):
