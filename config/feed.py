@@ -38,6 +38,12 @@ class FeedSettings(Group):
         max_length=8,
         description="between the items of a list in one text: images, categories",
     )
+    max_gone: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="share of the index's products that a refresh may delete since they left the feed",
+    )
 
     @model_validator(mode="after")
     def _scheduled_is_allowed(self) -> Self:

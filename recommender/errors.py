@@ -17,7 +17,8 @@ LookalikeError
 │   │   ├── ImageTooLarge          over the byte or pixel limit
 │   │   ├── ImageNotDecodable      not an image, truncated, of an unknown format
 │   │   └── ImageLethal            it keeps ending, or wedging, the process that reads it
-│   └── FeedError                a feed that is not allowed, missing, cut short or malformed
+│   ├── FeedError                a feed that is not allowed, missing, cut short or malformed
+│   └── JobStopped               a guard of a catalog job said no: no dead letter, the job says why
 ├── QueryError                 the question is wrong; the API answers 4xx
 │   ├── InvalidQuery             a parameter is out of bounds or undeclared; names it
 │   ├── ProductNotFound          no such product
@@ -117,6 +118,10 @@ class ImageLethal(ImageError):
 
 class FeedError(PermanentError):
     """A feed is not allowed, missing, cut short or malformed."""
+
+
+class JobStopped(PermanentError):
+    """A guard of a catalog job said no; the message says why and what to do."""
 
 
 class QueryError(LookalikeError):

@@ -8,7 +8,16 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from recommender.catalog import (
     MAX_ATTRIBUTES,
@@ -70,9 +79,14 @@ class Delete(Document):
 
 
 class Refresh(Document):
-    """`catalog.refresh`: bring the index up to date with a feed."""
+    """`catalog.refresh`: bring the index up to date with a feed.
+
+    `max_gone` is the share of the index's products that may be deleted since they left the feed; that of
+    the settings if unset.
+    """
 
     feed: Annotated[StrictStr, Field(min_length=1, max_length=2048, pattern=r"^[a-z0-9]+://")]
+    max_gone: Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
 
 class CategoryScope(Document):

@@ -20,6 +20,11 @@ BREAKER_OPEN = Gauge("lookalike_breaker_open", "1 while a dependency is away", [
 PROCESSES_LOST = Counter(
     "lookalike_processes_lost_total", "Processes that an image in quarantine ended or hung"
 )
+JOBS_RUNNING = Gauge("lookalike_jobs_running", "Catalog jobs that run, of all workers; NaN: Redis is away")
+JOBS_ENDED = Counter("lookalike_jobs_ended_total", "Catalog jobs by how they ended", ["type", "state"])
+JOB_PRODUCTS = Counter(
+    "lookalike_job_products_total", "Products that catalog jobs were done with", ["type", "phase"]
+)
 STREAM_FORWARDED = Counter("lookalike_stream_forwarded_total", "Stream entries handed to Celery", ["type"])
 
 # The queries and the API

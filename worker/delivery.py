@@ -17,7 +17,16 @@ from worker.deliveries import LIMIT
 from worker.embedding import ImageStage
 from worker.isolation import Quarantined
 from worker.jobs.dead_letters import DeadLetter, now
-from worker.publish import ATTEMPTS, CURSOR, DELIVERIES, FAILURES, FIRST_SEEN, Message, publish
+from worker.publish import (
+    ATTEMPTS,
+    CHAIN,
+    CURSOR,
+    DELIVERIES,
+    FAILURES,
+    FIRST_SEEN,
+    Message,
+    publish,
+)
 from worker.runtime import Runtime, current_runtime
 from worker.watchdog import Watch
 
@@ -34,6 +43,8 @@ class Delivery:
 
     `deliveries` says how often its body was begun without coming to an end, this time included: from the
     second on its images are read in a process of their own.
+    `chain` is the tag that it first came with: it stays when the message is delivered or published again, and
+    no other message has it, whereas a producer may use one task id many times.
     """
 
     app: Celery
@@ -41,6 +52,7 @@ class Delivery:
     watch: Watch
     id: str
     tag: str
+    chain: str
     type: str
     args: Sequence[Any]
     kwargs: dict[str, Any]
@@ -51,6 +63,8 @@ class Delivery:
     first_seen: str
     cursor: dict[str, Any] | None = None
     begun_at: float = field(default_factory=time.monotonic)
+    on_burial: list[Callable[[BaseException], None]] = field(default_factory=list)
+    """Called with the error once the whole message is in the dead letters."""
 
     @classmethod
     def of(cls, task: Task, args: Sequence[Any], kwargs: dict[str, Any], watch: Watch) -> "Delivery":
@@ -65,7 +79,7 @@ class Delivery:
         runtime, request = current_runtime(), task.request
         info = request.delivery_info or {}
         first_seen, cursor, queue = request.get(FIRST_SEEN), request.get(CURSOR), info.get("routing_key")
-        tag = request.properties["delivery_tag"]
+        tag, chain = request.properties["delivery_tag"], request.get(CHAIN)
         begun = runtime.deliveries.begin(tag)
         if not begun:
             log.info("message_not_begun", extra={"task": task.name, "id": request.id})
@@ -76,6 +90,7 @@ class Delivery:
             watch=watch,
             id=str(request.id),
             tag=tag,
+            chain=chain if isinstance(chain, str) and chain else tag,
             type=task.name,
             args=args,
             kwargs=kwargs,
@@ -141,13 +156,15 @@ class Delivery:
 
     def go_on(self, cursor: dict[str, Any], delay_s: float | None = None) -> None:
         """Publish this message again, with its id, to go on from `cursor`; no attempt counts."""
-        headers = {FIRST_SEEN: self.first_seen, CURSOR: cursor}
+        headers = {FIRST_SEEN: self.first_seen, CHAIN: self.chain, CURSOR: cursor}
         publish(self.app, Message(self.type, self.args, self.kwargs, self.queue, delay_s, headers, self.id))
 
     def _publish(self, args: Sequence[Any], headers: dict[str, Any], delay_s: float | None = None) -> None:
         headers |= {FIRST_SEEN: self.first_seen, CURSOR: self.cursor}
         queue = QUARANTINE if headers[DELIVERIES] else self.queue
         identity = self.id if args is self.args else None
+        if identity:  # what is a part of it is a message of its own
+            headers[CHAIN] = self.chain
         publish(self.app, Message(self.type, args, self.kwargs, queue, delay_s, headers, identity))
 
 
@@ -230,6 +247,8 @@ def _bury_all(delivery: Delivery, error: BaseException) -> None:
     if not (isinstance(documents, list) and documents and delivery.type.startswith("products.")):
         documents = [delivery.kwargs if not delivery.args else [*delivery.args, delivery.kwargs]]
     delivery.runtime.dead_letters.add([delivery.bury(document, error) for document in documents])
+    for tell in delivery.on_burial:
+        tell(error)
 
 
 def _count(header: Any) -> int:

@@ -20,7 +20,9 @@ DELIVERIES = "lookalike_deliveries"
 """Deliveries that ended a process; more than none belongs in quarantine."""
 FIRST_SEEN = "lookalike_first_seen"
 CURSOR = "lookalike_cursor"
-"""Where the next step of a catalog job goes on: a JSON object."""
+"""Which step of a catalog job the message is to do: a JSON object."""
+CHAIN = "lookalike_chain"
+"""The first delivery tag of a message that was published again, or of a job."""
 BATCH_BYTES = 8 * 2**20
 """As JSON. In a message it becomes a third more, and a message of 16 MiB is refused (worker.transport)."""
 _RETRY_POLICY = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1}

@@ -14,6 +14,7 @@ from worker.breaker import Breakers
 from worker.broker import reached_redis
 from worker.deliveries import Deliveries
 from worker.isolation import ImageProcess
+from worker.jobs.book import JobBook
 from worker.jobs.dead_letters import DeadLetters
 from worker.pipeline import Pipeline
 from worker.watchdog import Watchdog
@@ -28,6 +29,7 @@ class Runtime:
     pipeline: Pipeline
     dead_letters: DeadLetters
     redis: Redis
+    jobs: JobBook
     deliveries: Deliveries
     breakers: Breakers
     watchdog: Watchdog
@@ -59,6 +61,7 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
             pipeline,
             DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm),
             client,
+            JobBook(client, settings.catalog, settings.redis.key_prefix or ""),
             Deliveries(client, settings.redis.key_prefix or ""),
             breakers,
             watchdog,

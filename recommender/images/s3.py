@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
@@ -18,6 +19,7 @@ from recommender.errors import (
 )
 from recommender.images.deadline import deadline, keep_deadlines
 from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_body
+from recommender.images.listing import FOUND, keep_pages_short
 from recommender.images.signed_get import SignedGets
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ PASSING_CODES = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a bucket's keys in their order, each with its ETag as the store writes it."""
+
+    objects: tuple[tuple[str, str], ...]
+    more: bool
+    """Whether there are keys after the last of these."""
+
+
 class S3Store:
     """Reads objects of the allowed buckets; one client, which any thread may use."""
 
@@ -75,6 +86,7 @@ class S3Store:
             ),
         )
         keep_deadlines(self.client)
+        keep_pages_short(self.client)
         self._short_way = SignedGets(self.client, images.max_bytes)
 
     def fetch(self, uri: str, etag: str | None) -> Fetched | None:
@@ -90,6 +102,26 @@ class S3Store:
         with translated(uri), deadline(self._settings.timeout_s):
             answer = self._short_way.get(uri, bucket, key, etag)
             return self._fetch(uri, bucket, key, etag) if answer is None else answer.fetched
+
+    def list_objects(self, bucket: str, prefix: str, after: str) -> Listed:
+        """The next 1,000 keys below a prefix, after that one, by one LIST. Blocks.
+
+        Raises:
+            ImageNotAllowed: the bucket is not on the allow-list.
+            ImageNotFound: no such bucket, or it may not be listed.
+            ImageStoreUnavailable: the store failed; the same request may succeed later.
+        """
+        uri = f"s3://{bucket}/{prefix}"
+        self._check_bucket(uri, bucket)
+        with translated(uri), deadline(self._settings.timeout_s):
+            page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+        found: tuple[tuple[str, str], ...] = tuple(page.get(FOUND, ()))  # type: ignore[arg-type]  # our own key
+        more = page.get("IsTruncated", False)
+        if more and (not found or found[-1][0] <= after):
+            raise ImageStoreUnavailable(
+                f"{uri}: the store lists nothing after {after!r}, and says there is more"
+            )
+        return Listed(found, more)
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -118,11 +150,14 @@ class S3Store:
     def _place(self, uri: str) -> tuple[str, str]:
         """The bucket and the key."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if bucket not in self._settings.buckets:
-            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
+        self._check_bucket(uri, bucket)
         if not key:
             raise ImageNotFound(uri, "names a bucket, but no key in it")
         return bucket, key
+
+    def _check_bucket(self, uri: str, bucket: str) -> None:
+        if bucket not in self._settings.buckets:
+            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
 
 
 def _announced_bytes(uri: str, response: "GetObjectOutputTypeDef") -> int:

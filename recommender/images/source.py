@@ -7,7 +7,7 @@ from recommender.errors import ImageNotAllowed
 from recommender.images.fetched import Fetched, Store
 from recommender.images.https import HttpsStore
 from recommender.images.local import LocalStore
-from recommender.images.s3 import S3Store
+from recommender.images.s3 import Listed, S3Store
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -39,6 +39,16 @@ class ImageSource:
         if not separator or scheme not in self._stores:
             raise ImageNotAllowed(uri, "must start with s3://, https:// or file://")
         return self._stores[scheme].fetch(uri, etag)
+
+    def list_objects(self, bucket: str, prefix: str, after: str) -> Listed:
+        """The next 1,000 keys of a bucket below a prefix, after that one, by one LIST. Blocks.
+
+        Raises:
+            ImageNotAllowed: the bucket is not on the allow-list.
+            ImageNotFound: no such bucket, or it may not be listed.
+            ImageStoreUnavailable: the store failed; the same request may succeed later.
+        """
+        return self._s3.list_objects(bucket, prefix, after)
 
     @property
     def s3_client(self) -> "S3Client":

@@ -1,46 +1,41 @@
-"""`catalog.refresh`: publish every product of a feed; what the index holds already costs little."""
+"""`catalog.refresh`: bring the index up to date with a feed by publishing what differs, and nothing else."""
 
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from pydantic import NonNegativeInt
-
-from recommender.errors import InvalidEvent
-from recommender.events import MAX_DOCUMENTS, Refresh, parse_catalog_job, parse_product_event
+from recommender.errors import InvalidEvent, JobStopped
+from recommender.events import MAX_DOCUMENTS, Refresh, parse_catalog_job
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
-from worker.feeds.open import open_feed
-from worker.feeds.record import Place, Record
-from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.first import DAY_S, first_to_come
-from worker.jobs.steps import Position, run_step
-from worker.publish import batches, event_message, publish
+from worker.jobs.steps import Job, run_job
+from worker.publish import event_message, publish
+from worker.refresh.comparing import compare_feed, seen_in
+from worker.refresh.listing import list_images
+from worker.refresh.notes import Notes, NotesLost
+from worker.refresh.position import RefreshPosition
+from worker.refresh.report import report_of
+from worker.refresh.retiring import retire
+from worker.refresh.run import Run, forget
+from worker.refresh.scanning import scan
 
 log = logging.getLogger(__name__)
-UPSERT = "products.upsert"
-
-
-class FeedPosition(Position):
-    """A place in the feed, and what the records before it were."""
-
-    place: Place = Place()
-    products: NonNegativeInt = 0
-    bad_records: NonNegativeInt = 0
+PHASES = (scan, list_images, compare_feed, retire)
 
 
 def refresh_job(delivery: Delivery) -> None:
-    """Publish the feed that the message names."""
+    """Refresh from the feed that the message names."""
     if delivery.args:
         raise InvalidEvent("", "expected keyword arguments: feed=URI")
     job = parse_catalog_job(delivery.type, delivery.kwargs)
     assert isinstance(job, Refresh)
-    publish_feed(delivery, job.feed)
+    refresh_from(delivery, job)
 
 
 def scheduled_refresh_job(delivery: Delivery) -> None:
-    """Publish the feed of the settings, unless another schedule's message has this period's slot.
+    """Refresh from the feed of the settings, unless another schedule's message has this period's slot.
 
     Only a message that is new needs a slot. What was tried before has had its own, and a dead letter that is
     replayed needs none: it counts its attempts on, and somebody asked for it.
@@ -50,7 +45,7 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
         raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
     is_new = delivery.attempts == 0 and delivery.cursor is None
     if not is_new or _has_slot(delivery):
-        publish_feed(delivery, feed)
+        refresh_from(delivery, Refresh(feed=feed))
 
 
 def _has_slot(delivery: Delivery) -> bool:
@@ -70,52 +65,68 @@ def _has_slot(delivery: Delivery) -> bool:
     return owner == delivery.id
 
 
-def publish_feed(delivery: Delivery, uri: str) -> None:
-    """Publish a part of a feed's products to `bulk`, then the message that goes on with the rest.
-
-    A bad record becomes a dead letter that names it.
+def refresh_from(delivery: Delivery, asked: Refresh) -> None:
+    """Do one step of a refresh.
 
     Raises:
         FeedError: the feed is not allowed, missing or not readable.
-        TransientError: the object store or the broker failed; this step may be tried again.
+        TransientError: a store, the index or the broker failed; this step may be tried again.
     """
 
-    def work(position: FeedPosition) -> Generator[FeedPosition, None, None]:
-        runtime = delivery.runtime
-        with open_feed(uri, runtime.settings, runtime.resources.source, position.place) as feed:
-            if feed.start != position.place:
-                position = FeedPosition(place=feed.start)
-            for batch in batches(feed, lambda record: record.size_bytes, MAX_DOCUMENTS):
-                position = _publish(delivery, batch, position)
+    def work(position: RefreshPosition, job: Job) -> Generator[RefreshPosition, None, None]:
+        position = position.to(started_at=position.started_at or time.time())
+        while True:
+            run = _run(delivery, asked, position, job)
+            try:
+                for reached in _phases(run, position):
+                    position = reached
+                    job.report.update(report_of(asked.feed, position))
+                    yield position
+                break
+            except NotesLost as error:
+                log.warning("refresh_begun_anew", extra={"feed": asked.feed, "error": str(error)})
+                position = RefreshPosition(run=position.run + 1, started_at=position.started_at)
                 yield position
-        extra = {"feed": uri, "products": position.products, "bad_records": position.bad_records}
-        log.info("feed_published", extra=extra)
+            except JobStopped:
+                _clear(run, position)
+                raise
+        _clear(run, position)
 
-    run_step(delivery, FeedPosition(), work)
+    run_job(delivery, asked.feed, RefreshPosition(), work)
 
 
-def _publish(delivery: Delivery, records: Sequence[Record], before: FeedPosition) -> FeedPosition:
-    """Publish what these records hold; returns the position after them."""
-    documents: list[dict[str, Any]] = []
-    letters: list[DeadLetter] = []
-    for record in records:
-        try:
-            documents.append(_validated(record))
-        except InvalidEvent as error:
-            letters.append(DeadLetter.of(UPSERT, record.text, record.complaint(error)))
-    if documents:
-        publish(delivery.app, event_message(UPSERT, documents, BULK))
-    delivery.runtime.dead_letters.add(letters)
-    return FeedPosition(
-        place=records[-1].after,
-        products=before.products + len(documents),
-        bad_records=before.bad_records + len(letters),
+def _phases(run: Run, position: RefreshPosition) -> Iterator[RefreshPosition]:
+    for phase in PHASES:
+        if position.phase != "ended":
+            run.job.phase(position.phase)
+        for reached in phase(run, position):
+            position = reached
+            yield position
+
+
+def _run(delivery: Delivery, asked: Refresh, position: RefreshPosition, job: Job) -> Run:
+    runtime = delivery.runtime
+    settings = runtime.settings
+
+    def publish_all(event_type: str, documents: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(documents), MAX_DOCUMENTS):
+            page = list(documents[start : start + MAX_DOCUMENTS])
+            publish(delivery.app, event_message(event_type, page, BULK))
+
+    return Run(
+        feed=asked.feed,
+        max_gone=settings.feed.max_gone if asked.max_gone is None else asked.max_gone,
+        settings=settings,
+        index=runtime.resources.index,
+        source=runtime.resources.source,
+        dead_letters=runtime.dead_letters,
+        notes=Notes(runtime.redis, f"{settings.catalog}:refresh:{job.id}:{position.run}"),
+        job=job,
+        publish=publish_all,
     )
 
 
-def _validated(record: Record) -> dict[str, Any]:
-    if record.document is None:
-        assert record.error is not None
-        raise record.error
-    parse_product_event(UPSERT, record.document)
-    return record.document
+def _clear(run: Run, position: RefreshPosition) -> None:
+    """What was noted for later steps is needed no longer."""
+    run.notes.drop("products", "images", "folders", "listed", seen_in(position))
+    forget()

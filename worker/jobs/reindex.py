@@ -17,7 +17,8 @@ from recommender.events import (
 from recommender.index.protocol import ProductIndex
 from worker.celery import BULK
 from worker.delivery import Delivery
-from worker.jobs.steps import Position, run_step
+from worker.jobs.book import scope_of
+from worker.jobs.steps import Job, Position, run_job
 from worker.plan import EMBED
 from worker.publish import event_message, publish
 
@@ -54,15 +55,28 @@ def reindex_job(delivery: Delivery) -> None:
             f"start workers with LOOKALIKE_ENCODER__NAME={job.encoder} and a LOOKALIKE_CATALOG of their own",
         )
 
-    def work(position: ScrollPosition) -> Generator[ScrollPosition, None, None]:
+    def work(position: ScrollPosition, handle: Job) -> Generator[ScrollPosition, None, None]:
+        handle.phase("publishing", None if position.products else _total(job, resources.index))
         for ids, following in _pages(job, resources.index, position):
             if ids:
                 publish(delivery.app, event_message(EMBED, [{"id": product} for product in ids], BULK))
+            handle.done(following.products)
+            handle.report["published"] = following.products
             yield following
             position = following
         log.info("reindex_published", extra={"products": position.products, "encoder": serving})
 
-    run_step(delivery, ScrollPosition(), work)
+    run_job(delivery, scope_of({"scope": job.model_dump(mode="json")["scope"]}), ScrollPosition(), work)
+
+
+def _total(job: Reindex, index: ProductIndex) -> int:
+    if isinstance(job.scope, IdsScope):
+        return len(job.scope.ids)
+    return index.count(_filter(job))
+
+
+def _filter(job: Reindex) -> Filter:
+    return Filter(category=(job.scope.category,)) if isinstance(job.scope, CategoryScope) else Filter()
 
 
 Pages = Iterator[tuple[list[str], ScrollPosition]]
@@ -72,10 +86,8 @@ Pages = Iterator[tuple[list[str], ScrollPosition]]
 def _pages(job: Reindex, index: ProductIndex, position: ScrollPosition) -> Pages:
     if isinstance(job.scope, IdsScope):
         yield from _named(job.scope.ids, position)
-    elif isinstance(job.scope, CategoryScope):
-        yield from _scrolled(index, Filter(category=(job.scope.category,)), position)
     else:
-        yield from _scrolled(index, Filter(), position)
+        yield from _scrolled(index, _filter(job), position)
 
 
 def _named(ids: Sequence[str], position: ScrollPosition) -> Pages:

@@ -26,6 +26,7 @@ from recommender.encoders.compact.model import CompactResNet
 from worker import runtime
 from worker.breaker import Breakers
 from worker.deliveries import Deliveries
+from worker.jobs.book import JobBook
 from worker.jobs.dead_letters import DeadLetters
 from worker.owner import read_address
 from worker.runtime import Runtime
@@ -96,6 +97,7 @@ def opened_runtime(settings: Settings, client: Any, **parts: Any) -> Iterator[Ru
             "settings": settings,
             "dead_letters": DeadLetters(client, settings.catalog),
             "redis": client,
+            "jobs": JobBook(client, settings.catalog),
             "deliveries": Deliveries(client, ""),
             "breakers": breakers,
             "watchdog": watchdog,

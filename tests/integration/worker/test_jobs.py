@@ -24,7 +24,7 @@ from worker.jobs import refresh, reindex, steps
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
-from worker.publish import ATTEMPTS, CURSOR
+from worker.publish import ATTEMPTS, CHAIN, CURSOR
 from worker.replay import replay
 from worker.runtime import Runtime, open_runtime
 
@@ -45,32 +45,44 @@ class Jobs:
     tags: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
 
     def run(
-        self, name: str, identity: str = "job", cursor: Any = None, attempts: int = 0, **kwargs: Any
+        self,
+        name: str,
+        identity: str = "job",
+        headers: dict[str, Any] | None = None,
+        *,
+        killed: bool = False,
+        **kwargs: Any,
     ) -> None:
-        """Deliver a message to the body of its task."""
+        """Deliver a message to the body of its task; acknowledge it, unless its worker is killed first."""
         task = self.tasks[name]
-        headers = {CURSOR: cursor, ATTEMPTS: attempts}
+        ours = {header: (headers or {}).get(header) for header in (CURSOR, CHAIN, ATTEMPTS)}
         tag = self.take(str(next(self.tags)))
         properties = {"delivery_tag": tag}
         delivery_info = {"routing_key": "catalog"}
-        task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **headers)
+        task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **ours)
         try:
             deliver(task, (), kwargs, BODIES[name])
         finally:
             task.pop_request()
+        if not killed:
+            self.runtime.redis.hdel("unacked", tag)
 
     def take(self, tag: str) -> str:
         """Record a message as in hand, as the transport does."""
         self.runtime.redis.hset("unacked", tag, "the message")
         return tag
 
-    def run_next(self) -> dict[str, Any]:
+    def run_next(self, *, killed: bool = False) -> dict[str, Any]:
         """Take the oldest message of `catalog` and run it; returns it."""
         (message, *_) = self.queued("catalog")
         self.runtime.redis.rpop("catalog")
-        headers, kwargs = message["headers"], message["kwargs"]
-        self.run(headers["task"], headers["id"], headers.get(CURSOR), headers.get(ATTEMPTS, 0), **kwargs)
+        self.run_again(message, killed=killed)
         return message
+
+    def run_again(self, message: dict[str, Any], *, killed: bool = False) -> None:
+        """Deliver a message once more."""
+        headers = message["headers"]
+        self.run(headers["task"], headers["id"], headers, killed=killed, **message["kwargs"])
 
     def run_all(self) -> int:
         """Until nothing is left to do; returns the number of steps."""
@@ -191,26 +203,43 @@ def test_bad_lines_are_dead_letters_that_name_the_line(jobs: Jobs, s3: Any, docu
 
 
 @pytest.mark.usefixtures("short_steps")
-def test_a_step_that_was_killed_is_repeated_and_the_chain_does_not_fork(jobs: Jobs, feed: Any) -> None:
+def test_a_step_that_was_killed_goes_on_and_the_chain_does_not_fork(jobs: Jobs, feed: Any) -> None:
     jobs.run("catalog.refresh", feed=feed(8))
-    killed = jobs.run_next()  # and its worker was killed before it could acknowledge
-    headers = killed["headers"]
-    jobs.run(headers["task"], headers["id"], headers[CURSOR], **killed["kwargs"])
+    killed = jobs.run_next(killed=True)
+    jobs.run_again(killed)
     assert len(jobs.queued("catalog")) == 2  # two continuations of one step
     jobs.run_all()
-    pages = [["p0", "p1"], ["p2", "p3"], ["p2", "p3"], ["p4", "p5"], ["p6", "p7"]]
-    assert jobs.published() == pages
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"], ["p6", "p7"]]
 
 
 @pytest.mark.usefixtures("short_steps")
 def test_the_first_step_that_was_killed_does_not_fork_the_chain(jobs: Jobs, feed: Any) -> None:
     uri = feed(4)
     jobs.tags = chain((7, 7), jobs.tags)
-    jobs.run("catalog.refresh", feed=uri)  # and its worker was killed before it could acknowledge
+    jobs.run("catalog.refresh", feed=uri, killed=True)
     jobs.run("catalog.refresh", feed=uri)
     assert len(jobs.queued("catalog")) == 2
     jobs.run_all()
-    assert jobs.published() == [["p0", "p1"], ["p0", "p1"], ["p2", "p3"]]
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"]]
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_what_was_not_written_down_is_repeated_and_no_more(
+    jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.run("catalog.refresh", feed=feed(6))
+    (message,) = jobs.queued("catalog")
+
+    def killed(*_: Any) -> None:
+        raise Reject("killed", requeue=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.jobs.book.JobBook.save", killed)
+        with pytest.raises(Reject):
+            jobs.run_next()
+    jobs.run_again(message)
+    jobs.run_all()
+    assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p2", "p3"], ["p4", "p5"]]
 
 
 @pytest.mark.usefixtures("short_steps")
@@ -281,11 +310,11 @@ def test_it_waits_while_bulk_is_full(jobs: Jobs, feed: Any, monkeypatch: pytest.
         {"number": -1},
         {"number": "many"},
         {"position": []},
-        {"number": 1, "token": "t", "position": {"place": {"offset": "far"}}},
+        {"number": 1, "token": "t", "more": 1},
     ],
 )
 def test_a_cursor_that_is_none_of_ours_is_a_dead_letter(jobs: Jobs, feed: Any, cursor: Any) -> None:
-    jobs.run("catalog.refresh", cursor=cursor, feed=feed(1))
+    jobs.run("catalog.refresh", headers={CURSOR: cursor}, feed=feed(1))
     (letter,) = jobs.runtime.dead_letters.all()
     assert letter.reason == "InvalidEvent"
     assert CURSOR in letter.message
@@ -366,10 +395,10 @@ def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
     jobs.run(SCHEDULED_REFRESH, "second")
     assert len(jobs.published()) == 1
     clock(90)
-    jobs.run(SCHEDULED_REFRESH, "first")
-    assert len(jobs.published()) == 2
+    jobs.run(SCHEDULED_REFRESH, "first")  # and waits for the other to end
+    assert len(jobs.published()) == 1
     clock(130)  # and their continuations in the time of the third
-    assert jobs.run_all() == 4
+    assert jobs.run_all() == 6
     assert len(jobs.published()) == 4
 
 
