@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.errors import ImageError
 from recommender.images.source import ImageSource
@@ -11,8 +12,11 @@ from worker.audit.census import Census, Flags, plain
 from worker.audit.findings import Example, Findings
 from worker.audit.kinds import REPLACED, VANISHED
 from worker.audit.texts import Hashes, hashes
+from worker.refresh.folders import common_folders, folder_of
 
 S3 = "s3://"
+_MOST_HELD = 10_000
+"""Folders that are held in memory at a time."""
 
 
 @dataclass(slots=True)
@@ -25,7 +29,7 @@ class Listed:
 
     uris: Hashes
     etags: Hashes
-    place: "np.ndarray[tuple[int], np.dtype[np.int64]]"
+    place: NDArray[np.int64]
     asked: Flags
     folders: dict[str, int] = field(default_factory=dict)
 
@@ -49,10 +53,10 @@ def list_images(
     uris, place = np.unique(census.images["uri"], return_inverse=True)
     listed = Listed(uris, np.zeros(len(uris), np.uint64), place, np.zeros(len(place), np.bool_))
     folders, elsewhere = _folders(census)
-    for bucket, prefix in folders:
-        folder = f"{S3}{bucket}/{prefix}"
+    for named in folders:
+        folder = f"{S3}{named}"
         try:
-            keys = _list(source, bucket, prefix, listed, advance)
+            keys = _list(source, *named.split("/", 1), listed, advance)
         except ImageError as error:
             findings.not_looked_at.append(f"pictures in {folder}, which can't be listed: {error.reason}")
             continue
@@ -75,25 +79,19 @@ def check_buckets(census: Census, listed: Listed, findings: Findings) -> None:
             findings[kind].add(Example(census.ids[product], detail, census.uris[those[0]]))
 
 
-def _folders(census: Census) -> tuple[list[tuple[str, str]], int]:
-    """Each bucket with the longest start that all keys in it share, and how many images are in none."""
-    common: dict[str, str] = {}
+def _folders(census: Census) -> tuple[list[str], int]:
+    """The folders to list, `BUCKET/FOLDER/` each, and how many images are in no bucket."""
+    folders: set[str] = set()
     elsewhere = 0
     for at in np.flatnonzero(census.images_of_live):
         uri = census.uris[at]
         if not uri.startswith(S3):
             elsewhere += 1
             continue
-        bucket, _, key = uri.removeprefix(S3).partition("/")
-        before = common.get(bucket)
-        common[bucket] = key if before is None else _common(before, key)
-    return sorted(common.items()), elsewhere
-
-
-def _common(one: str, other: str) -> str:
-    if other.startswith(one):
-        return one
-    return next((one[:at] for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), other)
+        folders.add(folder_of(uri))
+        if len(folders) > _MOST_HELD:
+            folders = set(common_folders(folders))
+    return common_folders(folders), elsewhere
 
 
 def _list(

@@ -11,7 +11,7 @@ from recommender.errors import InvalidEvent
 from recommender.events import Upsert, parse_product_event
 from worker.audit.census import DELETED, STUB, Census, Flags
 from worker.audit.findings import Example, Findings
-from worker.audit.kinds import Kind, MISSING, ORPHANED, REFUSED, STALE, UPSERT, WITHHELD
+from worker.audit.kinds import MISSING, ORPHANED, REFUSED, STALE, UPSERT, WITHHELD, Kind
 from worker.feeds.open import Feed
 from worker.feeds.record import Record
 
@@ -37,7 +37,13 @@ class ComparedFeed:
 
 
 def compare_feed(
-    uri: str, feed: Feed, census: Census, findings: Findings, publish: Publish, advance: Callable[[], None]
+    uri: str,
+    feed: Feed,
+    census: Census,
+    findings: Findings,
+    *,
+    publish: Publish,
+    advance: Callable[[], None],
 ) -> ComparedFeed:
     """Read the feed to its end and compare each record; `publish` is told of what is missing or stale.
 

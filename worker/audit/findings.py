@@ -51,7 +51,7 @@ class Found:
 
 
 class Findings:
-    """What was looked for, and what was found of it; what could not be looked at is said in `not_looked_at`."""
+    """What was looked for, and what was found of it; `not_looked_at` says what could not be."""
 
     def __init__(self, most_examples: int) -> None:
         self.not_looked_at: list[str] = []

@@ -32,8 +32,8 @@ STALE = Kind(
     "stale",
     "Products that the index knows in an older state than the feed",
     "Shoppers are shown an old price, an old picture or an old category.",
-    "Their latest change did not arrive. A repair publishes them as they are in the feed. One that is found again "
-    "says something else at the same version: have the shop count its version up.",
+    "Their latest change did not arrive. A repair publishes them as they are in the feed. One that is"
+    " found again says something else at the same version: have the shop count its version up.",
     UPSERT,
 )
 WITHHELD = Kind(
@@ -46,8 +46,8 @@ ORPHANED = Kind(
     "orphaned",
     "Products that the index has and the feed has not",
     "Shoppers may be led to products that the shop no longer has.",
-    "Their deletion did not arrive. A repair deletes them at the version that the index has, unless they are more than "
-    "LOOKALIKE_FEED__MAX_GONE of all products.",
+    "Their deletion did not arrive. A repair deletes them at the version that the index has, unless "
+    "they are more than LOOKALIKE_FEED__MAX_GONE of all products.",
     DELETE,
 )
 REFUSED = Kind(
@@ -73,23 +73,25 @@ INVISIBLE = Kind(
     "invisible",
     "Products without a single picture that could be read",
     "They are invisible to visual search: they never appear among similar products.",
-    "Mend the pictures by the reasons below and publish the products again; or mend them and repair, which looks at "
-    "each once more.",
+    "Mend the pictures by the reasons below and publish the products again; or mend them and repair, "
+    "which looks at each once more.",
     EMBED,
 )
 VANISHED = Kind(
     "vanished",
     "Pictures that are gone from the bucket",
-    "The products are still compared by a picture that nobody can see any more; the shop's page shows a hole.",
-    "Upload the pictures again, or publish the products without them. A repair looks for each once more, and has the "
-    "products no longer compared by those that are not there.",
+    "The products are still compared by a picture that nobody can see any more; the shop's page shows"
+    " a hole.",
+    "Upload the pictures again, or publish the products without them. A repair looks for each once "
+    "more, and has the products no longer compared by those that are not there.",
     EMBED,
 )
 REPLACED = Kind(
     "replaced",
     "Pictures that were replaced since they were embedded",
     "The products are compared by how they looked before.",
-    "The picture was uploaded under its old name and the product was not published after that. A repair looks again.",
+    "The picture was uploaded under its old name and the product was not published after that. A "
+    "repair looks again.",
     EMBED,
 )
 UNREAD = Kind(
@@ -102,9 +104,10 @@ UNREAD = Kind(
 SHARED = Kind(
     "shared",
     "The same picture on many products",
-    "A placeholder, a size chart or a logo makes unlike products look the same: they crowd each other's answers.",
-    "Give each product pictures of its own, and leave out of `images` what shows no product. Variants of one family "
-    "(group_id) count once.",
+    "A placeholder, a size chart or a logo makes unlike products look the same: they crowd each "
+    "other's answers.",
+    "Give each product pictures of its own, and leave out of `images` what shows no product. Variants"
+    " of one family (group_id) count once.",
 )
 ALIKE = Kind(
     "alike",
@@ -115,8 +118,8 @@ ALIKE = Kind(
 OVERDUE = Kind(
     "overdue",
     "Tombstones past their time",
-    "What is deleted is remembered so that late events can't bring it back. No event can be that late any more; they "
-    "cost memory and nothing else.",
+    "What is deleted is remembered so that late events can't bring it back. No event can be that late"
+    " any more; they cost memory and nothing else.",
     "A repair forgets them.",
     PURGE,
 )

@@ -41,14 +41,14 @@ def _introduction(report: Mapping[str, Any]) -> str:
     compared = report["compared"]
     feed = compared["feed"]
     lines = [
-        f"{compared['products']:,} products with {compared['pictures']:,} pictures, {compared['tombstones']:,} "
-        f"tombstones, {compared['stubs']:,} ids of which only changes are known",
+        f"{compared['products']:,} products with {compared['pictures']:,} pictures",
+        f"{compared['tombstones']:,} tombstones, {compared['stubs']:,} ids of which only changes are known",
         *(f"{count:,} objects below {folder}" for folder, count in compared["buckets"].items()),
     ]
     if feed is not None:
         lines.append(
-            f"{feed['records']:,} records in {feed['uri']}; of {feed['index_is_newer']:,} the index knows a newer "
-            f"state, and {feed['not_in_it_yet']:,} products are newer than the feed"
+            f"{feed['records']:,} records in {feed['uri']}; the index knows {feed['index_is_newer']:,} of them "
+            f"in a newer state, and {feed['not_in_it_yet']:,} products that are newer than the feed"
         )
     lines.append(f"made at {report['made_at']} in {report['took_s']} s, encoder {report['encoder']}")
     compared_list = _list("compared", lines)
@@ -85,7 +85,8 @@ def _repair(repair: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _section(found: Mapping[str, Any], pictures: Pictures) -> Iterator[str]:
     kind = escape(found["kind"])
-    yield f'<section aria-labelledby="{kind}"><h2 id="{kind}">{escape(found["title"])}: {found["count"]:,}</h2>'
+    heading = f"{escape(found['title'])}: {found['count']:,}"
+    yield f'<section aria-labelledby="{kind}"><h2 id="{kind}">{heading}</h2>'
     yield f"<p>{escape(found['why'])}</p><p><strong>What to do:</strong> {escape(found['what_to_do'])}</p>"
     if found["repair"]:
         yield f"<p><code>lookalike audit --repair</code> would {_REPAIRS[found['repair']]}.</p>"

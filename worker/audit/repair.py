@@ -36,8 +36,8 @@ class Published:
 class Repair:
     """Publishes; what was not, and why, is in `left`.
 
-    Every method may raise `BrokerUnavailable`: what was published until then does no harm, and the rest is found
-    again. `say` is told when it waits for the workers.
+    Every method may raise `BrokerUnavailable`: what was published until then does no harm, and the rest is
+    found again. `say` is told when it waits for the workers.
     """
 
     def __init__(self, app: Celery, client: Redis, settings: Settings, say: Callable[[str], None]) -> None:
@@ -76,13 +76,17 @@ class Repair:
         most = self._settings.feed.max_gone
         refusal = ""
         if compared.made_at is None:
-            refusal = "the feed's store does not say when it was made, so that newer products can't be told from deleted ones"
+            refusal = (
+                "its store does not say when it was made: products that are newer look as if they were gone"
+            )
         elif compared.nameless:
-            refusal = f"{compared.nameless} records of the feed have no id that can be read: any may be one of these"
+            refusal = (
+                f"{compared.nameless} of its records have no id that can be read: any may be one of them"
+            )
         elif orphaned > most * live:
             refusal = (
-                f"they are {orphaned / live:.1%} of the index, where LOOKALIKE_FEED__MAX_GONE allows {most:.1%}: "
-                "if the feed is whole and they are gone indeed, raise it for this command"
+                f"they are {orphaned / live:.1%} of the index, where LOOKALIKE_FEED__MAX_GONE allows "
+                f"{most:.1%}; if the feed is whole and they are gone indeed, raise it for this command"
             )
         if refusal:
             self.left.append(f"{orphaned} products that are not in the feed were not deleted: {refusal}")

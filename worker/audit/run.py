@@ -53,7 +53,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What an audit works with. `gather` reads all rows, where they are asked for; without `repair` it only looks."""
+    """What an audit works with. `gather` reads all rows; without `repair` it only looks."""
 
     settings: Settings
     ask: Ask
@@ -81,7 +81,7 @@ def audit(asked: Asked, means: Means) -> Audit:
 
     Raises:
         FeedError: the feed is not allowed, missing or malformed.
-        TransientError: the API, the object store, the feed's store or the broker failed; it can be made again.
+        TransientError: the API, a store or the broker failed, or the feed changed; it can be made again.
     """
     began_at, started = time.time(), time.monotonic()
     findings = Findings(asked.examples)
@@ -137,7 +137,7 @@ def _compare(asked: Asked, means: Means, census: Census, findings: Findings) -> 
             advance(feed.read_bytes - told)
             told = feed.read_bytes
 
-        return compare_feed(asked.feed, feed, census, findings, publish, tell)
+        return compare_feed(asked.feed, feed, census, findings, publish=publish, advance=tell)
 
 
 def _look(asked: Asked, means: Means, census: Census, pictures: Hashes, findings: Findings) -> None:
@@ -150,4 +150,12 @@ def _look(asked: Asked, means: Means, census: Census, pictures: Hashes, findings
         return
     gathered = means.gather()
     with means.progress("comparing", block_count(gathered.looks)) as advance:
-        check_alike(census, gathered.looks, gathered.ids, pictures, findings, asked.shared_by, advance)
+        check_alike(
+            census,
+            gathered.looks,
+            gathered.ids,
+            pictures,
+            findings=findings,
+            more_than=asked.shared_by,
+            advance=advance,
+        )

@@ -19,8 +19,11 @@ _ALSO = 5
 Numbers = NDArray[np.int64]
 
 
-def check_shared(census: Census, listed: Listed | None, findings: Findings, more_than: int) -> Hashes:
-    """Pictures that more than so many families have, by URI or ETag; returns (I,) which picture each image is."""
+def check_shared(census: Census, listed: Listed, findings: Findings, more_than: int) -> Hashes:
+    """Pictures that more than so many families have, by URI or ETag.
+
+    Returns (I,): which picture each image is.
+    """
     pictures = _pictures(census, listed)
     chosen = np.flatnonzero(census.images_of_live)
     _tell(census, findings[SHARED], pictures[chosen], chosen, more_than)
@@ -32,11 +35,15 @@ def check_alike(
     looks: Looks,
     ids: Sequence[str],
     pictures: Hashes,
+    *,
     findings: Findings,
     more_than: int,
     advance: Callable[[int], None],
 ) -> None:
-    """Pictures of different bytes that more than so many families have; `ids[i]` is product i of the looks."""
+    """Pictures of different bytes that more than so many families have.
+
+    `ids[i]` is product i of the looks; `pictures` as `check_shared` returns it.
+    """
     labels = find_copies(looks, min_score=ALIKE_FROM, advance=advance)
     images = _images_of_rows(census, looks, ids)
     known = images >= 0  # what was written since the census is left out
@@ -46,14 +53,12 @@ def check_alike(
     _tell(census, findings[ALIKE], labels[chosen].astype(np.uint64), images[chosen], more_than)
 
 
-def _pictures(census: Census, listed: Listed | None) -> Hashes:
-    """What is the same for the same bytes: the ETag that the bucket has, or that was embedded, else the URI."""
-    uris, place = np.unique(census.images["uri"], return_inverse=True)
-    etags = np.zeros(len(uris), np.uint64)
-    etags[place] = census.images["etag"]
-    if listed is not None:
-        etags = np.where(listed.etags > 1, listed.etags, etags)
-    picture: Hashes = np.where(etags != 0, etags, uris)[place]
+def _pictures(census: Census, listed: Listed) -> Hashes:
+    """What is the same for the same bytes: the ETag that the bucket has or that was embedded, else the URI."""
+    etags = np.zeros(len(listed.uris), np.uint64)
+    etags[listed.place] = census.images["etag"]
+    etags = np.where(listed.etags > 1, listed.etags, etags)
+    picture: Hashes = np.where(etags != 0, etags, listed.uris)[listed.place]
     return picture
 
 

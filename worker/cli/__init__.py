@@ -5,6 +5,7 @@ import sys
 import typer
 
 from recommender.errors import LookalikeError
+from worker.cli.audit import audit
 from worker.cli.bench import bench
 from worker.cli.catalog import refresh, reindex
 from worker.cli.clusters import clusters
@@ -32,6 +33,7 @@ for command in (
     clusters,
     refresh,
     reindex,
+    audit,
     schema,
     doctor,
     bench,
