@@ -1,7 +1,8 @@
 """Pictures that can't be told apart, by their rows: which ones are the same picture. Pure: no I/O.
 
-Each row belongs to the first row that it is like, among those that are like no earlier one. A picture that
-thousands of products share is therefore compared once with each of them, and not each of them with all others.
+Each row belongs to the first row that it is like, among those that are like no earlier one. A picture
+that thousands of products share is therefore compared once with each of them, and not each of them
+with all others.
 """
 
 from collections.abc import Callable

@@ -24,7 +24,8 @@ class Listed:
     """What the buckets have of the census's images.
 
     `uris` (U,) are their hashes, sorted; `etags` (U,) those of the ETags, 0 where a bucket does not have it;
-    `place` (I,) is where in them each image is; `asked` (I,): its bucket could be listed. `folders` counts the keys.
+    `place` (I,) is where in them each image is; `asked` (I,): its bucket could be listed. `folders` counts
+    the keys below each.
     """
 
     uris: Hashes
@@ -55,8 +56,9 @@ def list_images(
     folders, elsewhere = _folders(census)
     for named in folders:
         folder = f"{S3}{named}"
+        bucket, _, prefix = named.partition("/")
         try:
-            keys = _list(source, *named.split("/", 1), listed, advance)
+            keys = _list(source, bucket, prefix, listed, advance)
         except ImageError as error:
             findings.not_looked_at.append(f"pictures in {folder}, which can't be listed: {error.reason}")
             continue
@@ -83,7 +85,7 @@ def _folders(census: Census) -> tuple[list[str], int]:
     """The folders to list, `BUCKET/FOLDER/` each, and how many images are in no bucket."""
     folders: set[str] = set()
     elsewhere = 0
-    for at in np.flatnonzero(census.images_of_live):
+    for at in np.flatnonzero(census.images_of_live).tolist():
         uri = census.uris[at]
         if not uri.startswith(S3):
             elsewhere += 1

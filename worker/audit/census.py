@@ -24,10 +24,11 @@ PRODUCT = np.dtype(
         ("foreign", "?"),
     ]
 )
-"""A point. `digest` is 0 where there is no document; `family` is the product itself where it has none; `foreign`:
-another encoder has made its rows."""
+"""A point. `digest` is 0 where there is no document; `family` is the product itself where it has none;
+`foreign`: another encoder has made its rows."""
 IMAGE = np.dtype([("product", "<u4"), ("uri", "<u8"), ("etag", "<u8"), ("row", "<i2"), ("reason", "<i4")])
-"""An image. `product` is the number of its point; `row` is -1 where it has none, `reason` where nothing failed."""
+"""An image. `product` is the number of its point; `row` is -1 where it has none, and `reason` where nothing
+failed."""
 MOST_REASONS = 1000
 Flags = NDArray[np.bool_]
 """(P,) or (I,) bool: for each product, or each image, in the census's order."""
@@ -39,7 +40,10 @@ NOT_LOOKED_AT = "it was never embedded by this encoder"
 
 @dataclass(frozen=True)
 class Census:
-    """`products` (P,) of PRODUCT with their `ids`, `images` (I,) of IMAGE with their `uris`, product by product."""
+    """`products` (P,) of PRODUCT with their `ids`, `images` (I,) of IMAGE with their `uris`.
+
+    Images are in the order of their products; their reasons are numbers in `reasons`.
+    """
 
     encoder: str
     products: Rows

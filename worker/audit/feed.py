@@ -1,4 +1,4 @@
-"""The index against a feed: what is missing in it, what it knows in an older state, what it should not have."""
+"""The index against a feed: what it lacks, what it knows in an older state, what it should not have."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def _check_orphans(census: Census, findings: Findings, compared: ComparedFeed) -
         older = census.products["written_at"] < compared.made_at
         compared.not_in_it_yet = int((orphaned & ~older).sum())
         orphaned &= older
-    for at in np.flatnonzero(orphaned):
+    for at in np.flatnonzero(orphaned).tolist():
         findings[ORPHANED].add(
             Example(census.ids[at], f"version {census.products['version'][at]} in the index")
         )

@@ -47,8 +47,8 @@ def _introduction(report: Mapping[str, Any]) -> str:
     ]
     if feed is not None:
         lines.append(
-            f"{feed['records']:,} records in {feed['uri']}; the index knows {feed['index_is_newer']:,} of them "
-            f"in a newer state, and {feed['not_in_it_yet']:,} products that are newer than the feed"
+            f"{feed['records']:,} records in {feed['uri']}; the index knows {feed['index_is_newer']:,} of "
+            f"them in a newer state, and {feed['not_in_it_yet']:,} products that are newer than the feed"
         )
     lines.append(f"made at {report['made_at']} in {report['took_s']} s, encoder {report['encoder']}")
     compared_list = _list("compared", lines)

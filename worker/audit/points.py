@@ -9,7 +9,7 @@ from worker.audit.kinds import INVISIBLE, OVERDUE, UNFINISHED, UNREAD, WRONG_ENC
 
 def check_rows(census: Census, findings: Findings) -> None:
     """Rows that another encoder has made."""
-    for at in np.flatnonzero(census.live & census.products["foreign"]):
+    for at in np.flatnonzero(census.live & census.products["foreign"]).tolist():
         findings[WRONG_ENCODER].add(Example(census.ids[at]))
 
 
@@ -24,13 +24,13 @@ def check_visible(census: Census, findings: Findings, gone: Flags) -> None:
 def check_tombstones(census: Census, findings: Findings, before: float) -> None:
     """Tombstones that were written before that time, in seconds since 1970."""
     products = census.products
-    for at in np.flatnonzero((products["status"] == DELETED) & (products["written_at"] < before)):
+    for at in np.flatnonzero((products["status"] == DELETED) & (products["written_at"] < before)).tolist():
         findings[OVERDUE].add(Example(census.ids[at], f"deleted at version {products['version'][at]}"))
 
 
 def check_stubs(census: Census, findings: Findings, named: Flags) -> None:
     """Ids that only patches have named; `named` (P,) are in the feed, and missing in the index."""
-    for at in np.flatnonzero((census.products["status"] == STUB) & ~named):
+    for at in np.flatnonzero((census.products["status"] == STUB) & ~named).tolist():
         findings[UNFINISHED].add(
             Example(census.ids[at], f"a change of version {census.products['version'][at]}")
         )

@@ -54,7 +54,7 @@ def check_alike(
 
 
 def _pictures(census: Census, listed: Listed) -> Hashes:
-    """What is the same for the same bytes: the ETag that the bucket has or that was embedded, else the URI."""
+    """What is the same for the same bytes: the ETag, as the bucket has it or was embedded, else the URI."""
     etags = np.zeros(len(listed.uris), np.uint64)
     etags[listed.place] = census.images["etag"]
     etags = np.where(listed.etags > 1, listed.etags, etags)
