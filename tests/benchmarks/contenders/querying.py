@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 import uvicorn
 from fastapi import FastAPI
@@ -48,6 +49,7 @@ class _Querying:
         self._ingesting = threading.Event()
         self._ingested = 0
         self._numbers = itertools.count()
+        self._random = np.random.default_rng(0)
         self._thread: threading.Thread | None = None
 
     def raw(self, seed: int) -> list[tuple[float, dict[str, Any]]]:
@@ -135,6 +137,9 @@ class _Querying:
         while self._ingesting.is_set():
             pixels = [input_of(photo, name="photo", p=p, max_pixels=10**8) for _ in range(_INGESTED_AT_ONCE)]
             rows = batcher.embed_images(pixels)
+            # Photos differ, where one photo's rows would tie, and every search near it read all of them.
+            rows = rows + self._random.normal(scale=rows.shape[1] ** -0.5 / 2, size=rows.shape)
+            rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
             writes = [self._new(row[None]) for row in rows]
             self._resources.index.write(writes)
             self._ingested += len(writes)
