@@ -45,6 +45,7 @@ _SIMILAR: dict[str, Any] = {
 _SAID = {"encoder": _FINGERPRINT, "took_ms": 3.2}
 
 PARAMETERS: dict[str, Any] = {
+    "id": ["sku-123"],
     "product_id": "sku-123",
     "n": 0,
     "px": 320,
@@ -147,6 +148,7 @@ OPERATIONS: dict[tuple[str, str], Example] = {
             "cursor": None,
         }
     ),
+    ("get", "/v1/census/states"): Example({"states": {"sku-123": '{"base":[7,1,"0f1e2d3c4b5a6978"], ...}'}}),
     ("get", "/v1/embeddings"): Example(
         {
             "items": [

@@ -173,6 +173,11 @@ class PointIndex:
         points, following = self._store.scroll(Where(), limit=limit, start=cursor, fields=fields)
         return CensusPage(tuple(census_of(point.payload) for point in points), following)
 
+    def states(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts that the states of these products are kept as."""
+        points = self._store.retrieve([self._schema.point_id(i) for i in ids], fields=("id", "state"))
+        return {point.payload["id"]: point.payload["state"] for point in points}
+
     def size(self) -> int:
         """Count every point, tombstones and stubs included."""
         return self._store.count(Where())

@@ -229,6 +229,10 @@ class ProductIndex(Protocol):
         """Return a little of every point, tombstones and stubs too, in a stable order, a page at a time."""
         ...
 
+    def states(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts that the states of these products are kept as; `state_from_text` reads them."""
+        ...
+
     def size(self) -> int:
         """Count every point, tombstones and stubs included."""
         ...

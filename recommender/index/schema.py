@@ -170,7 +170,7 @@ def stored_of(payload: Mapping[str, Any], vectors: Vectors | None) -> StoredProd
     return StoredProduct(
         id=payload["id"],
         rev=payload["rev"],
-        state=_state_from_text(payload["state"]),
+        state=state_from_text(payload["state"]),
         images=tuple(IndexedImage(**image) for image in payload["images"]),
         vectors=vectors,
         duplicate_of=DuplicateOf(**duplicate) if (duplicate := payload.get("duplicate_of")) else None,
@@ -245,7 +245,8 @@ def _state_to_text(state: ProductState, document: Mapping[str, Any] | None) -> s
 
 
 @lru_cache(maxsize=4096)  # a question reads its best hits twice, and shoppers ask about the same products
-def _state_from_text(text: str) -> ProductState:
+def state_from_text(text: str) -> ProductState:
+    """The state that a point's text says."""
     said = json.loads(text)
     return ProductState(
         base=Stamp(*said["base"]) if said["base"] else None,

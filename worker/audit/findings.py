@@ -1,7 +1,7 @@
 """What an audit has found, gathered kind by kind: counts, who is to be repaired, and the first examples."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from worker.audit.kinds import Kind
@@ -44,10 +44,10 @@ class Found:
         if len(self.examples) < self.most_examples:
             self.examples.append(example)
 
-    def because(self, reason: str, times: int = 1) -> None:
+    def because(self, reason: str) -> None:
         """Count why; reasons that are too many count as others."""
         known = reason in self.reasons or len(self.reasons) < MOST_REASONS
-        self.reasons[reason if known else OTHER_REASONS] += times
+        self.reasons[reason if known else OTHER_REASONS] += 1
 
 
 class Findings:
@@ -68,10 +68,6 @@ class Findings:
 
     def __iter__(self) -> Iterator[Found]:
         return iter(self._found.values())
-
-    def of(self, kinds: Sequence[Kind]) -> list[Found]:
-        """Those of these kinds that were looked for."""
-        return [self._found[kind.name] for kind in kinds if kind.name in self._found]
 
     @property
     def is_clean(self) -> bool:

@@ -32,8 +32,7 @@ STALE = Kind(
     "stale",
     "Products that the index knows in an older state than the feed",
     "Shoppers are shown an old price, an old picture or an old category.",
-    "Their latest change did not arrive. A repair publishes them as they are in the feed. One that is"
-    " found again says something else at the same version: have the shop count its version up.",
+    "Their latest change did not arrive. A repair publishes them as they are in the feed.",
     UPSERT,
 )
 WITHHELD = Kind(

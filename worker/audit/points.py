@@ -3,13 +3,15 @@
 import numpy as np
 
 from worker.audit.census import DELETED, IMAGELESS, SEARCHABLE, STUB, Census, Flags
+from worker.audit.feed import ComparedFeed
 from worker.audit.findings import Example, Findings, Found
 from worker.audit.kinds import INVISIBLE, OVERDUE, UNFINISHED, UNREAD, WRONG_ENCODER
 
 
 def check_rows(census: Census, findings: Findings) -> None:
     """Rows that another encoder has made."""
-    for at in np.flatnonzero(census.live & census.products["foreign"]).tolist():
+    searchable = census.products["status"] == SEARCHABLE
+    for at in np.flatnonzero(searchable & census.products["foreign"]).tolist():
         findings[WRONG_ENCODER].add(Example(census.ids[at]))
 
 
@@ -28,12 +30,14 @@ def check_tombstones(census: Census, findings: Findings, before: float) -> None:
         findings[OVERDUE].add(Example(census.ids[at], f"deleted at version {products['version'][at]}"))
 
 
-def check_stubs(census: Census, findings: Findings, named: Flags) -> None:
-    """Ids that only patches have named; `named` (P,) are in the feed, and missing in the index."""
-    for at in np.flatnonzero((census.products["status"] == STUB) & ~named).tolist():
-        findings[UNFINISHED].add(
-            Example(census.ids[at], f"a change of version {census.products['version'][at]}")
-        )
+def check_stubs(census: Census, findings: Findings, compared: ComparedFeed | None) -> None:
+    """Ids that only patches have named; those in the feed are told of as missing."""
+    stubs = census.products["status"] == STUB
+    if compared is not None:
+        stubs &= ~compared.named
+    for at in np.flatnonzero(stubs).tolist():
+        detail = f"a change of version {census.products['version'][at]}"
+        findings[UNFINISHED].add(Example(census.ids[at], detail))
 
 
 def _tell_reasons(found: Found, census: Census, chosen: Flags) -> None:

@@ -15,7 +15,7 @@ from recommender.looks import Looks
 from worker.audit import kinds
 from worker.audit.buckets import Listed, check_buckets, list_images
 from worker.audit.census import Ask, Census, pages, read_census
-from worker.audit.feed import ComparedFeed, compare_feed
+from worker.audit.feed import ComparedFeed, FeedCheck
 from worker.audit.findings import Findings
 from worker.audit.points import check_rows, check_stubs, check_tombstones, check_visible
 from worker.audit.repair import Repair
@@ -92,9 +92,7 @@ def audit(asked: Asked, means: Means) -> Audit:
     check_rows(census, findings)
     check_buckets(census, listed, findings)
     check_visible(census, findings, listed.gone & (census.images["row"] >= 0))
-    check_stubs(
-        census, findings, np.zeros(len(census.products), np.bool_) if compared is None else compared.named
-    )
+    check_stubs(census, findings, compared)
     pictures = check_shared(census, listed, findings, asked.shared_by)
     _look(asked, means, census, pictures, findings)
     check_tombstones(census, findings, began_at - means.settings.index.tombstone_days * DAY_S)
@@ -130,14 +128,16 @@ def _compare(asked: Asked, means: Means, census: Census, findings: Findings) -> 
         open_feed(asked.feed, means.settings, means.source) as feed,
         means.progress("feed bytes", feed.size_bytes or 0) as advance,
     ):
-        told = 0
-
-        def tell() -> None:
-            nonlocal told
-            advance(feed.read_bytes - told)
-            told = feed.read_bytes
-
-        return compare_feed(asked.feed, feed, census, findings, publish=publish, advance=tell)
+        made_at = None if feed.modified_ms is None else feed.modified_ms / 1000
+        compared = ComparedFeed(asked.feed, np.zeros(len(census.products), np.bool_), made_at)
+        check = FeedCheck(compared, census, findings, publish=publish, ask=means.ask)
+        read_bytes = 0
+        for record in feed:
+            check.take(record)
+            advance(feed.read_bytes - read_bytes)
+            read_bytes = feed.read_bytes
+        check.finish()
+    return compared
 
 
 def _look(asked: Asked, means: Means, census: Census, pictures: Hashes, findings: Findings) -> None:

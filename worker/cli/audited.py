@@ -14,6 +14,7 @@ from worker.audit.report import Report
 from worker.audit.run import Means
 from worker.cli.broker import celery_app, load_settings_with_broker
 from worker.cli.gathering import ask_patiently, gather
+from worker.cli.letter_table import printable
 from worker.cli.output import print_lines, print_table
 from worker.cli.query import Api
 from worker.progress import Advance, progress, say
@@ -133,4 +134,4 @@ def print_report(report: Report) -> None:
 
 
 def _for_example(found: Mapping[str, Any]) -> str:
-    return "\n".join(example["id"] or example["detail"] for example in found["examples"][:3])
+    return "\n".join(printable(example["id"] or example["detail"]) for example in found["examples"][:3])

@@ -4,14 +4,16 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recommender.api.dependencies import Owned
+from recommender.api.filters import Id, as_list
 from recommender.api.problems import responses
 from recommender.index.protocol import CensusEntry, Status
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 MAX_ENTRIES = 1024
+MAX_STATES = 64
 
 
 class CensusParameters(BaseModel):
@@ -55,6 +57,30 @@ class CensusList(BaseModel):
     encoder: str = Field(description="fingerprint of the encoder that the index belongs to")
     total: int | None = Field(description="how many entries there are; on the first page, null on the others")
     cursor: str | None = Field(description="asks for the next page; null on the last")
+
+
+class StateParameters(BaseModel):
+    """The parameters of states."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1, max_length=MAX_STATES)] = Field(
+        description="of a product; repeatable"
+    )
+
+
+class States(BaseModel):
+    """What events have said of some products."""
+
+    states: dict[str, str] = Field(
+        description="by id; the text that a state is kept as, equal for equal ones"
+    )
+
+
+@router.get("/census/states", responses=responses(400, 401, 503))
+def states(parameters: Annotated[StateParameters, Query()], resources: Owned) -> States:
+    """What events have said of some products, from which it can be told whether another says something new."""
+    return States(states=resources.index.states(parameters.id))
 
 
 @router.get("/census", responses=responses(400, 401, 503))

@@ -1,12 +1,22 @@
 """`lookalike audit` as it is typed: nothing is found where all agrees, and each kind where it was made."""
 
+import json
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recommender import resources
+from recommender.events import digest, parse_product_event
 from recommender.index.protocol import IndexedImage
+from recommender.merge import UNKNOWN, merge
+from recommender.resources import open_resources
 from tests.integration.audit.scene import NONE, Scene, counts, finding, ids, row, state_of, typed
+from tests.integration.index.qdrant_servicer import qdrant_server
+from tests.pixels import PixelEncoder
+from tests.shop import filled_shop
 
 DAY_S = 86400
 
@@ -54,6 +64,33 @@ def test_what_the_index_knows_in_an_older_state_is_stale(scene: Scene) -> None:
     assert report["compared"]["feed"]["index_is_newer"] == 1
 
 
+def test_a_lost_upsert_is_found_behind_a_later_patch_and_a_patch_alone_is_none(scene: Scene) -> None:
+    for product in ("sku-0", "sku-1"):
+        stored = scene.shop.index.read([product])[product]
+        patched = state_of("patch", {"id": product, "version": 9, "price": 5}, stored.state)
+        scene.write(product, patched, list(stored.images), row(1))
+    scene.documents["sku-0"] |= {"version": 5, "title": "Renamed"}
+    scene.documents["sku-1"] |= {"version": 5}
+    report = scene.audit()
+    assert counts(report) == {"stale": 1}
+    assert ids(report, "stale") == ["sku-0"]
+
+
+def test_a_document_that_loses_at_its_own_version_is_no_finding(scene: Scene) -> None:
+    """A repair could not change it either, so that it would be found again and again."""
+    said = scene.documents["sku-0"]
+    titles = ["Boot 0", *(f"Another boot {number}" for number in range(8))]
+    events = [parse_product_event("products.upsert", said | {"title": title}) for title in titles]
+    winner = max(events, key=digest)
+    found = [IndexedImage(said["images"][0], None, 0)]
+    scene.write("sku-0", merge(UNKNOWN, winner), found, row(0))
+    loser = next(title for title, event in zip(titles, events, strict=True) if event is not winner)
+    scene.documents["sku-0"] = said | {"title": loser}
+    report = scene.audit()
+    assert counts(report) == {}
+    assert report["compared"]["feed"]["index_is_newer"] == 1
+
+
 def test_what_was_deleted_before_the_feed_was_made_is_withheld_and_later_is_not(scene: Scene) -> None:
     for product, at in (("sku-0", time.time() - 3600), ("sku-1", time.time() + 3600)):
         deleted = state_of("delete", {"id": product, "version": 3})
@@ -78,10 +115,11 @@ def test_what_the_feed_lacks_is_orphaned_unless_it_is_newer(scene: Scene) -> Non
 def test_bad_records_are_told_of_and_what_they_name_is_not_orphaned(scene: Scene) -> None:
     document = scene.documents.pop("sku-0")
     del document["category"]
-    scene.lines = [str(document).replace("'", '"'), "no json"]
+    scene.lines = [json.dumps(document), "no json", r'{"id": "\ud800\u001b[2J"}']
     report = scene.audit()
-    assert counts(report) == {"refused": 2}
-    assert ids(report, "refused") == ["", "sku-0"]
+    assert counts(report) == {"refused": 3}
+    assert ids(report, "refused") == ["", "?\x1b[2J", "sku-0"]
+    assert "\x1b" not in typed("--feed", scene.feed).stdout
     assert any(reason.startswith("category") for reason in finding(report, "refused")["reasons"])
 
 
@@ -190,6 +228,27 @@ def test_without_a_feed_it_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch
     scene.publish_feed()
     monkeypatch.setenv("LOOKALIKE_FEED__SCHEDULED", scene.feed)
     assert counts(scene.audit(feed=False)) == {"missing": 1}
+
+
+@pytest.mark.parametrize("engine", ["embedded", "server"])
+def test_where_nobody_owns_the_index_the_command_asks_it_itself(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setattr(resources, "open_resources", partial(open_resources, load=lambda _: PixelEncoder()))
+    with qdrant_server(tmp_path / "qdrant") as (port, _):
+        index: dict[str, Any] = {"url": f"edge:{tmp_path / 'index'}"}
+        if engine == "server":
+            index = {"url": "http://127.0.0.1:6333", "grpc_port": port}
+        with filled_shop(s3_endpoint, tmp_path, index=index) as shop:
+            bucket = shop.store.bucket
+        s3 = {"S3__ENDPOINT_URL": s3_endpoint, "S3__BUCKETS": json.dumps([bucket])}
+        asked = {f"INDEX__{name}": value for name, value in index.items()}
+        for name, value in {"DATA_DIR": tmp_path, **s3, **asked}.items():
+            monkeypatch.setenv(f"LOOKALIKE_{name}".upper(), str(value))
+        report = json.loads(typed("--looks", "--shared-by", "1", "--json").stdout)
+    assert report["clean"], counts(report)
+    assert (report["compared"]["products"], report["compared"]["pictures"]) == (24, 48)
+    assert report["compared"]["buckets"] == {f"s3://{bucket}/": 48}
 
 
 def test_a_feed_that_is_not_allowed_is_one_clear_error(scene: Scene) -> None:

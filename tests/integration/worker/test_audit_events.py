@@ -1,6 +1,6 @@
-"""`products.purge` through the pipeline, on the real index: a tombstone is forgotten, and nothing else."""
+"""What an audit's repairs do in the pipeline, on the real index: tombstones are forgotten, rows made anew."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from recommender.index.protocol import ProductIndex, Write
 from recommender.resources import open_resources
 from tests.pixels import PixelEncoder
 from worker.pipeline import Pipeline
-from worker.plan import Purge
+from worker.plan import Embed, Purge
 
 
 @pytest.fixture
@@ -69,3 +69,29 @@ def test_an_event_that_overtakes_a_purge_is_kept(resources: Any, make_settings: 
             report = pipeline.apply([Purge(id="a", version=5)])
         assert [event.id for event in report.stale] == ["a"]
         assert resources.index.read(["a"])["a"].state.version == 8
+
+
+def test_rows_of_another_encoder_are_made_anew_and_never_kept(
+    make_settings: Any, s3: Any, photo: Callable[[int], bytes], document: Callable[..., dict[str, Any]]
+) -> None:
+    settings = make_settings(s3={"endpoint_url": s3.endpoint_url, "buckets": (s3.bucket,)})
+    uris = {name: s3.put(f"{name}.jpg", photo(seed)) for seed, name in enumerate(("there", "gone"))}
+    with (
+        open_resources(settings, load=lambda _: PixelEncoder()) as resources,
+        opened(resources, resources.index, make_settings) as pipeline,
+    ):
+        index = resources.index
+        own, index.fingerprint = index.fingerprint, "other-000000000000"
+        pipeline.apply(
+            [parse_product_event("products.upsert", document(name, uri)) for name, uri in uris.items()]
+        )
+        index.fingerprint = own
+        s3.client.delete_object(Bucket=s3.bucket, Key="gone.jpg")
+        report = pipeline.apply([Embed(id=name, only_changed=True) for name in uris])
+        assert report.embedded == 1
+        found = {entry.id: entry for entry in index.census().entries}
+        assert {name: entry.status for name, entry in found.items()} == {
+            "there": "searchable",
+            "gone": "imageless",
+        }
+        assert {entry.encoder for entry in found.values()} == {own}
