@@ -79,7 +79,7 @@ class States(BaseModel):
 
 @router.get("/census/states", responses=responses(400, 401, 503))
 def states(parameters: Annotated[StateParameters, Query()], resources: Owned) -> States:
-    """What events have said of some products, from which it can be told whether another says something new."""
+    """What events have said of some products, to tell whether another would say something new."""
     return States(states=resources.index.states(parameters.id))
 
 
