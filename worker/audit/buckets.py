@@ -1,5 +1,6 @@
 """The index against the buckets, by LIST: pictures that are gone, and those that were replaced."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -24,15 +25,15 @@ class Listed:
     """What the buckets have of the census's images.
 
     `uris` (U,) are their hashes, sorted; `etags` (U,) those of the ETags, 0 where a bucket does not have it;
-    `place` (I,) is where in them each image is; `asked` (I,): its bucket could be listed. `folders` counts
-    the keys below each.
+    `place` (I,) is where in them each image is; `asked` (I,): its bucket could be listed. `buckets` counts
+    the keys that were listed in each.
     """
 
     uris: Hashes
     etags: Hashes
     place: NDArray[np.int64]
     asked: Flags
-    folders: dict[str, int] = field(default_factory=dict)
+    buckets: Counter[str] = field(default_factory=Counter)
 
     @property
     def gone(self) -> Flags:
@@ -62,7 +63,7 @@ def list_images(
         except ImageError as error:
             findings.not_looked_at.append(f"pictures in {folder}, which can't be listed: {error.reason}")
             continue
-        listed.folders[folder] = keys
+        listed.buckets[f"{S3}{bucket}/"] += keys
         listed.asked |= _below(census, folder)
     if elsewhere:
         findings.not_looked_at.append(f"whether {elsewhere} pictures that are in no bucket are still there")

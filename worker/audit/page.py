@@ -43,7 +43,7 @@ def _introduction(report: Mapping[str, Any]) -> str:
     lines = [
         f"{compared['products']:,} products with {compared['pictures']:,} pictures",
         f"{compared['tombstones']:,} tombstones, {compared['stubs']:,} ids of which only changes are known",
-        *(f"{count:,} objects below {folder}" for folder, count in compared["buckets"].items()),
+        *(f"{count:,} objects in {bucket}" for bucket, count in compared["buckets"].items()),
     ]
     if feed is not None:
         lines.append(

@@ -37,7 +37,7 @@ def _compared(audit: Audit) -> Report:
         "pictures": int(census.images_of_live.sum()),
         "tombstones": int((status == DELETED).sum()),
         "stubs": int((status == STUB).sum()),
-        "buckets": audit.listed.folders,
+        "buckets": dict(audit.listed.buckets),
         "feed": None
         if feed is None
         else {
