@@ -1,6 +1,7 @@
 """What one worker process owns: opened once before the first message, closed after the last."""
 
 import gc
+import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from redis import Redis
 
 from config.settings import Settings
+from recommender import metrics
+from recommender.errors import BrokerUnavailable
 from recommender.resources import Resources, open_resources
 from recommender.waiting import Stopped
 from worker.breaker import Breakers
@@ -67,12 +70,21 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
             watchdog,
             image_process,
         )
+        metrics.JOBS_RUNNING.set_function(lambda: _running(runtime.jobs))
         gc.freeze()  # what was loaded stays: looking for garbage in it would stop every thread for a while
         _open.append(runtime)
         try:
             yield runtime
         finally:
             _open.remove(runtime)
+            metrics.JOBS_RUNNING.set_function(lambda: 0)
+
+
+def _running(jobs: JobBook) -> float:
+    try:
+        return jobs.running()
+    except BrokerUnavailable:
+        return math.nan
 
 
 def current_runtime() -> Runtime:

@@ -13,6 +13,7 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
+from worker.cli.jobs import jobs
 from worker.cli.publish import publish
 from worker.cli.schema import schema
 from worker.cli.similar import similar
@@ -40,6 +41,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(jobs, name="jobs")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from config.settings import Settings
+    from worker.jobs.book import JobBook
     from worker.jobs.dead_letters import DeadLetters
 
 
@@ -46,3 +47,12 @@ def open_dead_letters() -> "DeadLetters":
     from worker.jobs.dead_letters import DeadLetters  # noqa: PLC0415
 
     return DeadLetters(open_redis(settings.redis), settings.catalog)
+
+
+def open_job_book() -> "JobBook":
+    """The job book of the configured catalog."""
+    settings = load_settings_with_broker()
+    from worker.broker import open_redis  # noqa: PLC0415
+    from worker.jobs.book import JobBook  # noqa: PLC0415
+
+    return JobBook(open_redis(settings.redis), settings.catalog, settings.redis.key_prefix or "")

@@ -1,43 +1,87 @@
 """`lookalike refresh` and `lookalike reindex`: catalog jobs, handed to the workers."""
 
+import sys
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
+from worker.cli.following import Follow
+from worker.cli.id_file import read_ids
 from worker.cli.output import AsJson, print_json, print_lines
 
 
 def refresh(
-    feed: Annotated[str, typer.Argument(help="s3:// or file:// URI that LOOKALIKE_FEED__ALLOWED matches.")],
+    feed: Annotated[
+        str, typer.Argument(help="s3://, https:// or file:// URI that LOOKALIKE_FEED__ALLOWED matches.")
+    ],
+    max_gone: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of the index that may go this time; else LOOKALIKE_FEED__MAX_GONE."
+        ),
+    ] = None,
+    *,
+    follow: Follow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a feed read and its products published."""
-    _publish("catalog.refresh", {"feed": feed}, as_json=as_json)
+    """Have a feed compared with the index, and the difference published."""
+    arguments: dict[str, Any] = {"feed": feed} | ({} if max_gone is None else {"max_gone": max_gone})
+    trigger("catalog.refresh", arguments, follow=follow, as_json=as_json)
 
 
 def reindex(
     encoder: Annotated[str | None, typer.Option(help="The encoder that serves; for certainty.")] = None,
     category: Annotated[str | None, typer.Option(help="Only this category and below.")] = None,
     ids: Annotated[list[str] | None, typer.Option("--id", help="Only this product; repeatable.")] = None,
+    id_file: Annotated[
+        str | None,
+        typer.Option("--ids", metavar="FILE", help="Only these products: an id a line; - for stdin."),
+    ] = None,
+    *,
+    follow: Follow = None,
     as_json: AsJson = False,
 ) -> None:
     """Have products embedded again from what the index knows of them."""
-    if category and ids:
-        raise typer.BadParameter("give --category or --id, not both")
-    scope: dict[str, Any] | None = {"ids": ids} if ids else None
-    if category:
+    if sum(given is not None for given in (category, ids, id_file)) > 1:
+        raise typer.BadParameter("give one of --category, --id and --ids")
+    named = read_ids(id_file) if id_file is not None else ids
+    scope: dict[str, Any] | None = {"ids": named} if named else None
+    if category is not None:
         scope = {"category": category}
-    _publish("catalog.reindex", {"encoder": encoder, "scope": scope}, as_json=as_json)
+    trigger("catalog.reindex", {"encoder": encoder, "scope": scope}, follow=follow, as_json=as_json)
 
 
-def _publish(job: str, arguments: dict[str, Any], *, as_json: bool) -> None:
+def trigger(event_type: str, arguments: dict[str, Any], *, follow: bool | None, as_json: bool) -> None:
+    """Publish what asks for a job; where it is followed, return when that has ended, well or not.
+
+    Raises:
+        InvalidEvent: the arguments break the wire format.
+        typer.Exit: the job that was followed did not come to its end.
+    """
     from recommender.events import parse_catalog_job  # noqa: PLC0415
-    from worker.cli.broker import celery_app  # noqa: PLC0415
+    from worker.cli.broker import celery_app, open_job_book  # noqa: PLC0415
+    from worker.cli.following import Triggered, say_end  # noqa: PLC0415
+    from worker.cli.following import follow as follow_job  # noqa: PLC0415
+    from worker.jobs.book import job_scope  # noqa: PLC0415
     from worker.publish import event_message, publish  # noqa: PLC0415
 
-    parse_catalog_job(job, arguments)
-    publish(celery_app(), event_message(job, arguments))
+    job = parse_catalog_job(event_type, arguments)
+    app, book = celery_app(), open_job_book()
+    asked = Triggered(event_type, job_scope(job), book.now())
+    publish(app, event_message(event_type, arguments))
+    said: dict[str, Any] = {"published": event_type, "arguments": arguments}
+    if follow is None:
+        follow = sys.stderr.isatty() and not as_json
+    ended = follow_job(book, asked) if follow else None
     if as_json:
-        print_json({"published": job, "arguments": arguments})
+        print_json(said | ({"job": asdict(ended)} if ended else {}))
+    elif ended:
+        print_lines(say_end(ended))
     else:
-        print_lines(f"published {job}; what can't be done will be in `lookalike dead-letters list`")
+        print_lines(
+            f"published {event_type}; `lookalike jobs` shows how far it is, "
+            "what can't be done will be in `lookalike dead-letters list`"
+        )
+    if ended and ended.state != "done":
+        raise typer.Exit(1)

@@ -34,11 +34,16 @@ def print_letters(letters: "Iterable[DeadLetter]") -> None:
 
 def age(since: str) -> str:
     """How long ago a time is, in the greatest unit that it fills."""
-    seconds = max(int((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()), 0)
+    return duration((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """A duration in the greatest unit that it fills."""
+    whole = max(int(seconds), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
 
 
 def printable(text: str) -> str:

@@ -48,9 +48,9 @@ class Columns:
         """For JSON values: each may have any fields."""
         if not self._mapping:
             return self._as_it_is
-        return _Mapped(list(self._used(FIELDS)), self._modified_ms)
+        return Rows(list(self._used(FIELDS)), self._modified_ms)
 
-    def of_table(self, names: Sequence[str], uri: str) -> MakeRecord:
+    def of_table(self, names: Sequence[str], uri: str) -> "Rows":
         """For rows as dictionaries that all have these columns.
 
         Raises:
@@ -68,7 +68,7 @@ class Columns:
             raise FeedError(f"{uri}: column {_listed(twice)} is there twice; give each a name of its own")
         if self._modified_ms is None and all(column.field != "version" for column in used):
             raise FeedError(f"{uri}: {_NO_VERSION}")
-        return _Mapped(used, self._modified_ms)
+        return Rows(used, self._modified_ms)
 
     def _used(self, names: Collection[str]) -> "Iterator[_Column]":
         """The columns that fields come from; first that of the id, which a refused record is known by."""
@@ -98,15 +98,21 @@ class _Column(NamedTuple):
     convert: Convert
 
 
-class _Mapped:
-    """Takes each field from its column."""
+class Rows:
+    """Makes records of dictionaries that hold the values by column; a `MakeRecord`."""
 
     def __init__(self, columns: Sequence[_Column], modified_ms: int | None) -> None:
         self._columns = columns
         self._modified_ms = modified_ms
         self._version = next((column.name for column in columns if column.field == "version"), None)
 
+    @property
+    def names(self) -> list[str]:
+        """The columns that are used."""
+        return [column.name for column in self._columns]
+
     def __call__(self, raw: Any, number: int, after: Place, uri: str, line: bytes | None = None) -> Record:
+        """The record of a row, or of a JSON value that lies in the feed as `line`."""
         if not isinstance(raw, dict):
             return _no_object(raw, number, after, uri, line)
         document: dict[str, Any] = {}

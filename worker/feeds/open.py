@@ -1,17 +1,21 @@
 """Opening a feed: where it may come from, which state it is in, and its parts one after the other."""
 
 import logging
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 from config.feed import FeedSettings
 from config.settings import Settings
 from recommender.errors import FeedError
 from recommender.images.source import ImageSource
 from worker.feeds.columns import Columns
+from worker.feeds.https import HttpsFeed
 from worker.feeds.local import LocalFeed, allowed_path
 from worker.feeds.metered import Metered
 from worker.feeds.part import read_part
+from worker.feeds.piped import PipedFeed
 from worker.feeds.record import Place, Record
 from worker.feeds.s3 import S3Feed
 from worker.feeds.store import Part, Store, state_of
@@ -91,14 +95,35 @@ def open_feed(uri: str, settings: Settings, source: ImageSource, place: Place = 
     """
     if not uri.startswith(settings.feed.allowed):
         raise FeedError(f"{uri}: no prefix of LOOKALIKE_FEED__ALLOWED matches it")
-    with closing(_store(uri, settings, source)) as store, reading(uri, store, settings, place) as feed:
+    with closing(_store(uri, settings, source)) as store, reading(uri, store, settings.feed, place) as feed:
         yield feed
 
 
 @contextmanager
-def reading(uri: str, store: Store, settings: Settings, place: Place = START) -> Iterator[Feed]:
+def open_path(name: str, settings: FeedSettings) -> Iterator[Feed]:
+    """Open a file or a folder, wherever it lies; `-` is what is piped in, as JSON Lines unless set otherwise.
+
+    Raises like `open_feed`.
+    """
+    if name == "-":
+        settings = settings.model_copy(update={"format": _piped_format(settings)})
+        store: Store = PipedFeed(sys.stdin.buffer)
+    else:
+        path = Path(name)
+        name = f"{path}/" if path.is_dir() else str(path)
+        store = LocalFeed(name, path)
+    with reading(name, store, settings) as feed:
+        yield feed
+
+
+def _piped_format(settings: FeedSettings) -> str:
+    return "jsonl" if settings.format == "auto" else settings.format
+
+
+@contextmanager
+def reading(uri: str, store: Store, settings: FeedSettings, place: Place = START) -> Iterator[Feed]:
     """Read what a store has; raises like `open_feed`."""
-    with closing(Feed(store, store.parts(), place, settings.feed)) as feed:
+    with closing(Feed(store, store.parts(), place, settings)) as feed:
         if feed.size_bytes == 0:
             raise FeedError(f"{uri}: it is empty; a feed that has no products is taken for one that was lost")
         if place.etag and feed.start != place:
@@ -110,6 +135,8 @@ def reading(uri: str, store: Store, settings: Settings, place: Place = START) ->
 def _store(uri: str, settings: Settings, source: ImageSource) -> Store:
     if uri.startswith("s3://"):
         return S3Feed(uri, settings.s3, source.s3_client)
+    if uri.startswith("https://"):
+        return HttpsFeed(uri, settings)
     if uri.startswith("file://"):
         path, check = allowed_path(uri, settings)
         return LocalFeed(uri, path, check)

@@ -53,7 +53,7 @@ class Record:
         """As it lies in the feed, for a dead letter: the line, or the columns as a JSON object."""
         if isinstance(self.raw, bytes):
             return self.raw.decode(errors="replace")
-        return json.dumps(self.raw, default=str, ensure_ascii=False)
+        return json.dumps(self.raw, default=str, ensure_ascii=False).encode(errors="replace").decode()
 
     @property
     def size_bytes(self) -> int:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from redis import Redis
 
-from recommender.events import canonical_json
+from recommender.events import CatalogJob, canonical_json
 from worker.broker import broker_errors
 from worker.deliveries import UNACKED
 from worker.jobs import book_scripts as scripts
@@ -42,6 +42,8 @@ class JobRecord:
     """None: unknown."""
     created_at: float = 0
     started_at: float = 0
+    phase_at: float = 0
+    """When this phase began."""
     updated_at: float = 0
     """The latest sign of life."""
     ended_at: float = 0
@@ -56,13 +58,26 @@ class JobRecord:
         """Whether it runs, or will."""
         return self.state in ("waiting", "running")
 
+    @property
+    def per_s(self) -> float:
+        """How many a second were done in this phase, all told; 0 where that can't be said yet."""
+        took_s = self.updated_at - self.phase_at
+        return self.done / took_s if self.phase_at and took_s > 0 else 0.0
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long the rest of this phase takes at that rate; None where that can't be said."""
+        if self.total is None or not self.per_s:
+            return None
+        return max(self.total - self.done, 0) / self.per_s
+
     @classmethod
     def read(cls, fields: Mapping[str, str]) -> Self:
         """A record as Redis holds it."""
         known: dict[str, Any] = {name: fields[name] for name in ("id", "type", "scope", "state")}
         for name in ("phase", "message"):
             known[name] = fields.get(name, "")
-        for name in ("created_at", "started_at", "updated_at", "ended_at"):
+        for name in ("created_at", "started_at", "phase_at", "updated_at", "ended_at"):
             known[name] = float(fields.get(name, 0))
         for name in ("arguments", "position", "report"):
             known[name] = json.loads(fields.get(name, "{}"))
@@ -104,16 +119,15 @@ class Progress:
     report: Mapping[str, Any]
 
     def fields(self) -> list[str]:
-        """As the record holds it: names and values in turn."""
+        """As the record holds it: the phase, then names and values in turn."""
         total = "" if self.total is None else str(self.total)
         values = {
             "position": json.dumps(self.position),
-            "phase": self.phase,
             "done": str(self.done),
             "total": total,
             "report": json.dumps(self.report),
         }
-        return [text for pair in values.items() for text in pair]
+        return [self.phase, *(text for pair in values.items() for text in pair)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +211,21 @@ class JobBook:
             found: Any = self._client.hlen(self._running)
         return int(found)
 
+    def now(self) -> float:
+        """The time by the clock of all records."""
+        with broker_errors():
+            seconds, microseconds = self._client.time()
+        return seconds + microseconds / 1e6
+
     def _eval(self, script: str, *arguments: str) -> Any:
         with broker_errors():
             answer: Any = self._client.eval(script, len(self._keys), *self._keys, *arguments)
         return answer
+
+
+def job_scope(job: CatalogJob) -> str:
+    """The scope of what a message asks for."""
+    return scope_of(job.model_dump(mode="json"))
 
 
 def scope_of(arguments: Mapping[str, Any]) -> str:

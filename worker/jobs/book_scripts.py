@@ -94,10 +94,14 @@ local id, hand = ARGV[1], ARGV[2]
 if of(id, 'hand') ~= hand or of(id, 'state') ~= 'running' then return 'over' end
 """
 
-# ARGV: id, hand, seconds until it is due, then fields and values.
+# A phase that is new began with the part that was done last, or with its step.
+# ARGV: id, hand, seconds until it is due, phase, then other fields and values.
 # Answers 'go on', 'cancelled' or 'over': another message goes on with this job, or nobody does.
 SAVE = f"""{_COMMON}{_MINE}
-redis.call('HSET', prefix .. id, 'updated_at', now, 'due_at', now + ARGV[3], unpack(ARGV, 4))
+if of(id, 'phase') ~= ARGV[4] then
+  redis.call('HSET', prefix .. id, 'phase', ARGV[4], 'phase_at', of(id, 'updated_at'))
+end
+redis.call('HSET', prefix .. id, 'updated_at', now, 'due_at', now + ARGV[3], unpack(ARGV, 5))
 if of(id, 'cancelling') then
   finish(id, 'cancelled', '')
   return 'cancelled'
@@ -105,9 +109,9 @@ end
 return 'go on'
 """
 
-# ARGV: id, hand, state, message, then fields and values. Answers 'ended' or 'over'.
+# ARGV: id, hand, state, message, phase, then other fields and values. Answers 'ended' or 'over'.
 END = f"""{_COMMON}{_MINE}
-redis.call('HSET', prefix .. id, unpack(ARGV, 5))
+redis.call('HSET', prefix .. id, 'phase', ARGV[5], unpack(ARGV, 6))
 finish(id, ARGV[3], ARGV[4])
 return 'ended'
 """

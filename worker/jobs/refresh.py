@@ -9,6 +9,7 @@ from recommender.errors import InvalidEvent, JobStopped
 from recommender.events import MAX_DOCUMENTS, Refresh, parse_catalog_job
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
+from worker.jobs.book import job_scope
 from worker.jobs.first import DAY_S, first_to_come
 from worker.jobs.steps import Job, run_job
 from worker.publish import event_message, publish
@@ -92,7 +93,7 @@ def refresh_from(delivery: Delivery, asked: Refresh) -> None:
                 raise
         _clear(run, position)
 
-    run_job(delivery, asked.feed, RefreshPosition(), work)
+    run_job(delivery, job_scope(asked), RefreshPosition(), work)
 
 
 def _phases(run: Run, position: RefreshPosition) -> Iterator[RefreshPosition]:

@@ -17,7 +17,7 @@ from recommender.events import (
 from recommender.index.protocol import ProductIndex
 from worker.celery import BULK
 from worker.delivery import Delivery
-from worker.jobs.book import scope_of
+from worker.jobs.book import job_scope
 from worker.jobs.steps import Job, Position, run_job
 from worker.plan import EMBED
 from worker.publish import event_message, publish
@@ -66,7 +66,7 @@ def reindex_job(delivery: Delivery) -> None:
             position = following
         log.info("reindex_published", extra={"products": position.products, "encoder": serving})
 
-    run_job(delivery, scope_of({"scope": job.model_dump(mode="json")["scope"]}), ScrollPosition(), work)
+    run_job(delivery, job_scope(job), ScrollPosition(), work)
 
 
 def _total(job: Reindex, index: ProductIndex) -> int:

@@ -6,6 +6,7 @@ A killed step can leave its continuation and itself behind; the chain must not f
 belongs to the first message that begins it, and what others of it do is not written down.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -195,13 +196,14 @@ def _tell_over(delivery: Delivery, step: Step) -> None:
 
 
 def _read(delivery: Delivery) -> Step:
+    job = hashlib.sha256(delivery.chain.encode()).hexdigest()[:16]  # short enough to be typed
     if delivery.cursor is None:
-        return Step(delivery.chain, 0, delivery.chain, delivery.tag)
+        return Step(job, 0, delivery.chain, delivery.tag)
     try:
         cursor = _Cursor.model_validate(delivery.cursor)
     except ValidationError as error:
         raise InvalidEvent(f"headers.{CURSOR}", str(error)) from error
-    return Step(delivery.chain, cursor.number, cursor.token, delivery.tag)
+    return Step(job, cursor.number, cursor.token, delivery.tag)
 
 
 def _position(kind: type[P], found: Mapping[str, Any]) -> P:

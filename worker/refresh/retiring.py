@@ -74,8 +74,8 @@ def _guard(run: Run, position: RefreshPosition, gone: int, live: int) -> None:
     if gone > run.max_gone * live:
         raise JobStopped(
             f"{missing}: {gone / live:.1%}, where at most {run.max_gone:.1%} may go "
-            "(LOOKALIKE_FEED__MAX_GONE). Nothing was deleted; what is new or changed was published. If the feed "
-            "is whole, and they are gone indeed: "
+            "(LOOKALIKE_FEED__MAX_GONE). Nothing was deleted; what is new or changed was published. "
+            "If the feed is whole, and they are gone indeed: "
             f"lookalike refresh {run.feed} --max-gone {min(1.0, math.ceil(gone / live * 1000) / 1000)}"
         )
 

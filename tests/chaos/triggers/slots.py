@@ -62,11 +62,16 @@ class Slots:
         for slot, messages in runs.items():
             if len(sure := [one for one in messages if self._claimed(one) == {slot}]) > 1:
                 yield f"slot {slot} was run by {len(sure)} messages"
-        if idle := sorted(self.seen - runs.keys()):
-            yield f"in {len(idle)} slots a message began, and none read the feed: {idle[:5]}"
+        if idle := sorted(slot for slot in self.seen - runs.keys() if not self._read_since(slot)):
+            yield f"after {len(idle)} slots in which a message began, none read the feed: {idle[:5]}"
         for message, readings in self.readings.items():
             if any(not self._killed(one.at, other.at) for one, other in pairwise(readings)):
                 yield f"{message} read the feed again, though its worker was not killed"
+
+    def _read_since(self, slot: int) -> bool:
+        """Whether a run began after this slot's first message: while one runs, those of others are merged."""
+        began = [min(self.began[message]) for message in self.began if self._claimed(message) == {slot}]
+        return any(read.at >= min(began) for read in self.reads if not read.offset)
 
     def _claimed(self, message: str) -> set[int]:
         """The slots that it may have claimed: several near a slot's end, or where it was killed first."""

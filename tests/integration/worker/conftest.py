@@ -191,9 +191,9 @@ def start_worker(environment: dict[str, str], tmp_path: Path) -> Iterator[StartW
     started: list[subprocess.Popen[bytes]] = []
     log = tmp_path / "worker.log"
 
-    def start(*, wait: bool = True, **variables: str) -> Shop:
+    def start(*, wait: bool = True, app: str = "worker", **variables: str) -> Shop:
         env = {**environment, **{f"{PREFIX}{name}": value for name, value in variables.items()}}
-        command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "-P", "threads"]
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-P", "threads"]
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603
                 [*command, "--without-gossip", "--without-mingle"], env=env, stdout=output, stderr=output

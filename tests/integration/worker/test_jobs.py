@@ -1,32 +1,32 @@
 """Catalog jobs as chains of steps, on a real broker, with a real index and S3 over HTTP."""
 
-import base64
 import json
-import logging
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
-from celery import Celery, Task
+from celery import Celery
 from celery.exceptions import Reject
 
 from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
+from tests.integration.worker.by_hand import Jobs
 from worker.celery import SCHEDULED_REFRESH
-from worker.delivery import Delivery, deliver
+from worker.delivery import Delivery
 from worker.feeds.s3 import S3Feed
 from worker.feeds.store import Part
 from worker.jobs import refresh, reindex, steps
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
-from worker.publish import ATTEMPTS, CHAIN, CURSOR
+from worker.publish import CURSOR
+from worker.refresh import comparing
 from worker.replay import replay
-from worker.runtime import Runtime, open_runtime
+from worker.runtime import open_runtime
+from worker.stream import StreamConsumer
 
 BODIES: dict[str, Callable[[Delivery], None]] = {
     "catalog.refresh": refresh_job,
@@ -35,93 +35,18 @@ BODIES: dict[str, Callable[[Delivery], None]] = {
 }
 
 
-@dataclass
-class Jobs:
-    """A worker's threads, one at a time and by hand."""
-
-    app: Celery
-    tasks: dict[str, Task]
-    runtime: Runtime
-    tags: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
-
-    def run(
-        self,
-        name: str,
-        identity: str = "job",
-        headers: dict[str, Any] | None = None,
-        *,
-        killed: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Deliver a message to the body of its task; acknowledge it, unless its worker is killed first."""
-        task = self.tasks[name]
-        ours = {header: (headers or {}).get(header) for header in (CURSOR, CHAIN, ATTEMPTS)}
-        tag = self.take(str(next(self.tags)))
-        properties = {"delivery_tag": tag}
-        delivery_info = {"routing_key": "catalog"}
-        task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **ours)
-        try:
-            deliver(task, (), kwargs, BODIES[name])
-        finally:
-            task.pop_request()
-        if not killed:
-            self.runtime.redis.hdel("unacked", tag)
-
-    def take(self, tag: str) -> str:
-        """Record a message as in hand, as the transport does."""
-        self.runtime.redis.hset("unacked", tag, "the message")
-        return tag
-
-    def run_next(self, *, killed: bool = False) -> dict[str, Any]:
-        """Take the oldest message of `catalog` and run it; returns it."""
-        (message, *_) = self.queued("catalog")
-        self.runtime.redis.rpop("catalog")
-        self.run_again(message, killed=killed)
-        return message
-
-    def run_again(self, message: dict[str, Any], *, killed: bool = False) -> None:
-        """Deliver a message once more."""
-        headers = message["headers"]
-        self.run(headers["task"], headers["id"], headers, killed=killed, **message["kwargs"])
-
-    def run_all(self) -> int:
-        """Until nothing is left to do; returns the number of steps."""
-        steps_done = 0
-        while self.queued("catalog"):
-            self.run_next()
-            steps_done += 1
-        return steps_done
-
-    def queued(self, queue: str) -> list[dict[str, Any]]:
-        """The messages of a queue, oldest first."""
-        raw: Any = self.runtime.redis.lrange(queue, 0, -1)
-        messages = [json.loads(text) for text in reversed(raw)]
-        for message in messages:
-            message["args"], message["kwargs"], _ = json.loads(base64.b64decode(message["body"]))
-        return messages
-
-    def published(self) -> list[list[str]]:
-        """The ids of the documents in `bulk`, message by message."""
-        return [[document["id"] for document in message["args"][0]] for message in self.queued("bulk")]
-
-
 OpenJobs = Callable[..., Jobs]
-
-
-def _nothing(_: Task) -> None:
-    """Only the task's request is used."""
 
 
 @pytest.fixture
 def open_jobs(
     redis_server: Any, make_settings: Any, weights: Path, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OpenJobs]:
-    monkeypatch.setattr(refresh, "MAX_DOCUMENTS", 2)
+    monkeypatch.setattr(comparing, "PART_RECORDS", 2)
     monkeypatch.setattr(reindex, "MAX_DOCUMENTS", 2)
     opened = []
     app = Celery("jobs", broker=redis_server.url, set_as_current=False)
     app.conf.task_ignore_result = True
-    tasks = {name: app.task(name=name, bind=True, shared=False)(_nothing) for name in BODIES}
 
     def open_(**feed: Any) -> Jobs:
         settings = make_settings(
@@ -132,7 +57,7 @@ def open_jobs(
         )
         context = open_runtime(settings, Event().wait)
         opened.append(context)
-        return Jobs(app, tasks, context.__enter__())
+        return Jobs(app, tasks, context.__enter__(), BODIES)
 
     yield open_
     for context in opened:
@@ -157,6 +82,13 @@ def feed(s3: Any, document: Callable[..., dict[str, Any]]) -> Callable[[int], st
     return make
 
 
+def reach_the_feed(jobs: Jobs, uri: str) -> None:
+    """Do the first steps of a refresh, up to the first part of its feed."""
+    jobs.run("catalog.refresh", feed=uri)
+    while not jobs.published():
+        jobs.run_next()
+
+
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """One part a step."""
@@ -176,18 +108,17 @@ def test_a_page_is_bounded_in_bytes_too(jobs: Jobs, feed: Any, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("short_steps")
-def test_a_step_ends_and_another_goes_on(jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_step_ends_and_another_goes_on(jobs: Jobs, feed: Any) -> None:
     uri = feed(6)
-    with caplog.at_level(logging.INFO):
-        jobs.run("catalog.refresh", feed=uri)
-        (message,) = jobs.queued("catalog")
-        assert message["headers"]["id"] == "job"
-        assert message["headers"]["eta"] is None
-        assert message["kwargs"] == {"feed": uri}
-        assert jobs.run_all() == 3
+    jobs.run("catalog.refresh", feed=uri)
+    (message,) = jobs.queued("catalog")
+    assert message["headers"]["id"] == "job"
+    assert message["headers"]["eta"] is None
+    assert message["kwargs"] == {"feed": uri}
+    assert jobs.run_all() == 6  # the listing, three parts of the feed, its end, what is gone
     assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
-    (done,) = [vars(record) for record in caplog.records if record.message == "feed_published"]
-    assert (done["products"], done["bad_records"]) == (6, 0)
+    report = jobs.runtime.jobs.list(1)[0].report
+    assert (report["records"], report["new"], report["failed"]) == (6, 6, {})
 
 
 @pytest.mark.usefixtures("short_steps")
@@ -227,7 +158,7 @@ def test_the_first_step_that_was_killed_does_not_fork_the_chain(jobs: Jobs, feed
 def test_what_was_not_written_down_is_repeated_and_no_more(
     jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.run("catalog.refresh", feed=feed(6))
+    reach_the_feed(jobs, feed(6))
     (message,) = jobs.queued("catalog")
 
     def killed(*_: Any) -> None:
@@ -256,7 +187,7 @@ def test_a_step_whose_worker_ended_before_does_one_part(jobs: Jobs, feed: Any) -
     jobs.runtime.deliveries.begin(jobs.take("7"))  # and then its worker was killed
     jobs.tags = iter((7, 8))
     jobs.run("catalog.refresh", feed=uri)
-    assert jobs.published() == [["p0", "p1"]]
+    assert jobs.runtime.jobs.list(1)[0].phase == "scanning"
     jobs.run_next()
     assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
 
@@ -265,7 +196,7 @@ def test_a_step_whose_worker_ended_before_does_one_part(jobs: Jobs, feed: Any) -
 def test_a_feed_that_changed_meanwhile_is_read_from_its_start(
     jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jobs.run("catalog.refresh", feed=feed(4))
+    reach_the_feed(jobs, feed(4))
     feed(3)
     jobs.run_all()
     assert jobs.published() == [["p0", "p1"], ["p0", "p1"], ["p2"]]
@@ -386,20 +317,50 @@ def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
         raise Reject("killed", requeue=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, "publish_feed", killed)
+        patch.setattr(refresh, "refresh_from", killed)
         with pytest.raises(Reject):
             jobs.run(SCHEDULED_REFRESH, "first")
     jobs.run(SCHEDULED_REFRESH, "another")
     assert jobs.published() == []
     clock(70)
     jobs.run(SCHEDULED_REFRESH, "second")
-    assert len(jobs.published()) == 1
+    assert len(jobs.queued("catalog")) == 1
     clock(90)
     jobs.run(SCHEDULED_REFRESH, "first")  # and waits for the other to end
-    assert len(jobs.published()) == 1
+    assert len(jobs.queued("catalog")) == 2
     clock(130)  # and their continuations in the time of the third
-    assert jobs.run_all() == 6
+    jobs.run_all()
     assert len(jobs.published()) == 4
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_stream_celery_and_schedule_reach_one_job_and_make_one_more_run(
+    open_jobs: OpenJobs, feed: Any, make_settings: Any, redis_server: Any, wait_for: Any
+) -> None:
+    uri = feed(4)
+    jobs = open_jobs(scheduled=uri, every_s=60)
+    jobs.app.conf.task_routes = {"catalog.*": {"queue": "catalog"}}
+    jobs.run("catalog.refresh", feed=uri)
+    (first,) = jobs.runtime.jobs.list()
+    consumer = StreamConsumer(jobs.app, make_settings(redis={"url": redis_server.url}))
+    for _ in range(5):
+        entry = {"type": "catalog.refresh", "data": json.dumps({"feed": uri})}
+        jobs.runtime.redis.xadd("lookalike:events", entry)
+        jobs.app.send_task("catalog.refresh", kwargs={"feed": uri})
+    jobs.app.send_task(SCHEDULED_REFRESH)
+    thread = Thread(target=consumer.run)
+    thread.start()
+    try:  # the continuation of the first, and eleven that ask for the same
+        wait_for("all are in Celery's queue", lambda: len(jobs.queued("catalog")) == 12)
+    finally:
+        consumer.stop()
+        thread.join(30)
+    jobs.run_all()
+    ended = jobs.runtime.jobs.list()
+    assert [(one.type, one.arguments, one.state) for one in ended] == [
+        ("catalog.refresh", {"feed": uri}, "done")
+    ] * 2
+    assert first.id == ended[1].id
 
 
 @pytest.mark.usefixtures("short_steps")
