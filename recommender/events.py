@@ -34,6 +34,7 @@ from recommender.catalog import (
 from recommender.errors import InvalidEvent
 
 MAX_DOCUMENTS = 256
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 TraceId = Annotated[StrictStr, Field(max_length=128)]
 PATCHABLE = ("title", "brand", "price", "currency", "in_stock", "group_id", "url", "attributes")
 
@@ -190,7 +191,7 @@ def json_schema() -> dict[str, Any]:
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(value)
 
 
 def digest(event: ProductDocument) -> str:

@@ -19,7 +19,7 @@ from worker.batch import Batch
 from worker.breaker import Breakers
 from worker.embedding import ImageEmbedder, ImageStage
 from worker.flags import DuplicateFlags
-from worker.plan import Event, Group, Plan, group_by_product, make_plan, reads_images, slices
+from worker.plan import Event, Group, Plan, group_by_product, make_plan, slices
 from worker.report import Report
 from worker.turns import Turns
 from worker.writes import write_of
@@ -166,10 +166,16 @@ class Pipeline:
 
     def _plan(self, groups: list[Group], batch: Batch) -> list[Plan]:
         started = time.perf_counter()
-        images = any(reads_images(group.events) for group in groups)
-        stored = self._index.read([group.id for group in groups], vectors=images)
-        self._breakers.index.succeeded()
+        stored = self._index.read([group.id for group in groups])
         plans = [make_plan(group, stored.get(group.id)) for group in groups]
+        # Most products are new, or have nothing to look at: rows are read for the others alone.
+        if kept := [plan.group.id for plan in plans if plan.may_keep_rows]:
+            stored = self._index.read(kept, vectors=True)
+            plans = [
+                make_plan(plan.group, stored.get(plan.group.id)) if plan.may_keep_rows else plan
+                for plan in plans
+            ]
+        self._breakers.index.succeeded()
         batch.report.took_s["plan"] += time.perf_counter() - started
         return plans
 

@@ -78,6 +78,11 @@ class Plan:
         return known and bool(self.images or self.applied)
 
     @property
+    def may_keep_rows(self) -> bool:
+        """Whether the rows that are stored may stay, so that they must be known."""
+        return bool(self.images) and any(image.row is not None for image in self.known.values())
+
+    @property
     def names_images(self) -> Event:
         """The event whose images are looked at."""
         events = reversed(self.group.events)
@@ -165,11 +170,6 @@ def make_plan(group: Group, stored: StoredProduct | None) -> Plan:
         tuple(fold.repeated),
         fold.forced,
     )
-
-
-def reads_images(events: Sequence[Event]) -> bool:
-    """Whether a plan for these events may need the stored vectors."""
-    return any(isinstance(event, Upsert | Embed) for event in events)
 
 
 def _images(group: Group, fold: _Fold, stored: StoredProduct | None) -> tuple[ImageKey, ...]:

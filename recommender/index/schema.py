@@ -70,7 +70,7 @@ class Schema:
 
     def point_id(self, product_id: str) -> str:
         """The id of a product's point: uuid5 in the catalog's own namespace."""
-        return str(uuid5(self._namespace, product_id))
+        return _point_id(self._namespace, product_id)
 
     @property
     def payload_indexes(self) -> dict[str, IndexKind]:
@@ -125,6 +125,11 @@ class Schema:
         """The inverse of `collection`; None for a collection of another catalog."""
         catalog, dot, fingerprint = collection.partition(".")
         return fingerprint if dot and catalog == self.catalog else None
+
+
+@lru_cache(maxsize=8192)  # a product that is worked on is read, written and read back
+def _point_id(namespace: UUID, product_id: str) -> str:
+    return str(uuid5(namespace, product_id))
 
 
 def attribute_token(value: Scalar) -> str:

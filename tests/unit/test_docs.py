@@ -43,7 +43,7 @@ def test_the_page_of_metrics_lists_what_is_declared() -> None:
 
 
 def test_the_xadd_examples_keep_the_wire_format() -> None:
-    text = page("README.md").replace("\\\n", "") + page("docs/triggers.md")
+    text = (page("README.md") + page("docs/triggers.md")).replace("\\\n", "")
     entries = re.findall(r"XADD lookalike:events '\*' type (\S+)\s+data '([^']+)'", text)
     assert len(entries) >= 4
     for event_type, data in entries:

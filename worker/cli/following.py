@@ -126,7 +126,7 @@ class _Bar:
         if not record.is_open:
             total = done = max(done, 1)
         self._progress.update(
-            self._task, description=_phase(record), total=total, completed=done, counts=counts_of(record)
+            self._task, description=phase_of(record), total=total, completed=done, counts=counts_of(record)
         )
 
 
@@ -135,20 +135,20 @@ class _Lines:
 
     def __init__(self) -> None:
         self._said: tuple[object, ...] = ()
-        self._line_at = 0.0
+        self._line_at = time.monotonic()
+        self._ticks = 0
 
     def show(self, record: "JobRecord") -> None:
-        part = record.done * _LINES // record.total if record.total else int(self._is_due())
+        if time.monotonic() - self._line_at > _LINE_EVERY_S:
+            self._ticks += 1
+        part = record.done * _LINES // record.total if record.total else self._ticks
         if (said := (record.id, record.state, record.phase, part)) == self._said:
             return
         self._said, self._line_at = said, time.monotonic()
-        sys.stderr.write(f"{_phase(record)}: {counts_of(record)}\n")
-
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._line_at > _LINE_EVERY_S
+        sys.stderr.write(f"{phase_of(record)}: {counts_of(record)}\n")
 
 
-def _phase(record: "JobRecord") -> str:
+def phase_of(record: "JobRecord") -> str:
     """What it is at, for people."""
     if record.state == "running":
         return printable(("cancelling " if record.cancelling else "") + (record.phase or "running"))

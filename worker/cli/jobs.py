@@ -1,12 +1,14 @@
 """`lookalike jobs`: what the workers are at, whoever asked for it, and how to end it."""
 
+import json
+import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.following import counts_of
+from worker.cli.following import counts_of, phase_of
 from worker.cli.letter_table import duration, printable
 from worker.cli.output import AsJson, print_json, print_lines
 
@@ -95,20 +97,21 @@ def _watch(book: "JobBook", limit: int, *, as_json: bool) -> None:
 
 
 def _watch_lines(book: "JobBook", limit: int, *, as_json: bool) -> None:
-    import json  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
     said: dict[str, Any] = {}
     while True:
         for record in book.list(limit):
             at = (record.state, record.phase, record.done, record.cancelling)
             if said.get(record.id) != at:
                 said[record.id] = at
-                values = (record.id, record.type, printable(record.scope), _state(record), counts_of(record))
-                line = json.dumps(asdict(record), ensure_ascii=False) if as_json else "  ".join(values)
+                line = json.dumps(asdict(record), ensure_ascii=False) if as_json else _line(record)
                 sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
         time.sleep(WATCH_S)
+
+
+def _line(record: "JobRecord") -> str:
+    what = (record.id, record.type, printable(record.scope))
+    return "  ".join((*what, phase_of(record), counts_of(record)))
 
 
 def _table(records: "Iterable[JobRecord]", now: float) -> "Table":
@@ -126,18 +129,12 @@ def _table(records: "Iterable[JobRecord]", now: float) -> "Table":
     table.add_column("last sign", justify="right", no_wrap=True)
     for record in records:
         what = f"{record.type}\n{printable(record.scope)}"
-        said = f"{_state(record)}\n{printable(record.message)}".strip()
+        said = f"{phase_of(record)}\n{printable(record.message)}".strip()
         runs = record.state == "running" and record.total
         bar = ProgressBar(total=record.total, completed=record.done) if runs else ""
         ago = f"{duration(now - record.updated_at)} ago"
         table.add_row(record.id, Text(what), Text(said), counts_of(record), bar, ago)
     return table
-
-
-def _state(record: "JobRecord") -> str:
-    if record.state != "running":
-        return record.state
-    return printable(("cancelling " if record.cancelling else "") + (record.phase or "running"))
 
 
 def _console() -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.exceptions import Reject
+from prometheus_client import REGISTRY
 
 from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
@@ -342,6 +343,7 @@ def test_stream_celery_and_schedule_reach_one_job_and_make_one_more_run(
     jobs.app.conf.task_routes = {"catalog.*": {"queue": "catalog"}}
     jobs.run("catalog.refresh", feed=uri)
     (first,) = jobs.runtime.jobs.list()
+    assert REGISTRY.get_sample_value("lookalike_jobs_running") == 1
     consumer = StreamConsumer(jobs.app, make_settings(redis={"url": redis_server.url}))
     for _ in range(5):
         entry = {"type": "catalog.refresh", "data": json.dumps({"feed": uri})}

@@ -13,7 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from config.settings import PREFIX
-from worker.cli import app, following, jobs
+from worker.cli import app, following
 from worker.cli.following import Triggered, follow, say_end
 from worker.jobs.book import Asked, Begun, JobBook, Progress, Step
 
@@ -103,10 +103,10 @@ def test_a_watch_says_what_has_changed(book: JobBook, typed: Run, monkeypatch: p
             lambda: book.end("one", hand, "done", "", progress(4)),
         )
 
-    monkeypatch.setattr(jobs, "time", moves())
+    monkeypatch.setattr(sys.modules["worker.cli.jobs"], "time", moves())
     lines = typed("--watch").stdout.splitlines()
     assert [line.split("  ")[3] for line in lines] == ["comparing", "comparing", "done"]
-    monkeypatch.setattr(jobs, "time", Moves())
+    monkeypatch.setattr(sys.modules["worker.cli.jobs"], "time", Moves())
     (line,) = typed("--watch", "--json").stdout.splitlines()
     assert json.loads(line)["state"] == "done"
 

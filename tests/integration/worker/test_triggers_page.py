@@ -39,7 +39,7 @@ def redis_cli() -> str:
 
 def commands() -> list[list[str]]:
     """What follows each `redis-cli` of the page."""
-    words = shlex.split("\n".join(SHELL))
+    words = shlex.split("\n".join(SHELL).replace("\\\n", ""))
     starts = [at for at, word in enumerate(words) if word == "redis-cli"]
     return [words[a + 1 : b] for a, b in zip(starts, [*starts[1:], len(words)], strict=True)]
 
@@ -52,7 +52,7 @@ def consuming(environment: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(60) == 0
+        process.wait(60)
 
 
 class Sight:
@@ -137,9 +137,8 @@ def asked_in(text: str) -> list[tuple[str, Any]]:
 
 
 def test_the_page_shows_every_language() -> None:
-    languages = [language for language, text in BLOCKS if "lookalike:events" in text]
-    assert languages == ["sh", "python", "js", "go", "php", "java"]
-    for language, text in BLOCKS:
-        if language in languages:
-            assert re.search(r"products\.\w+", text), language
-            assert "catalog.reindex" in text, language
+    shown = {language: text for language, text in BLOCKS if "lookalike:events" in text}
+    assert list(shown) == ["sh", "python", "js", "go", "php", "java"]
+    for language, text in shown.items():
+        assert re.search(r"products\.\w+", text), language
+        assert "catalog.reindex" in text, language

@@ -5,7 +5,7 @@ import pytest
 from recommender.events import parse_product_event
 from recommender.index.protocol import IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, merge
-from worker.plan import Embed, Event, ImageKey, group_by_product, make_plan, reads_images, slices
+from worker.plan import Embed, Event, ImageKey, group_by_product, make_plan, slices
 
 FRONT, BACK = "s3://b/front.jpg", "s3://b/back.jpg"
 
@@ -122,7 +122,19 @@ def test_a_failed_image_is_blamed_on_the_event_that_names_it() -> None:
     assert planned([upsert(1), newest, patch(4)]).names_images is newest
 
 
-def test_vectors_are_read_only_where_rows_may_be_kept() -> None:
-    assert not reads_images([patch(1), delete(1)])
-    assert reads_images([patch(1), upsert(1)])
-    assert reads_images([Embed(id="a")])
+@pytest.mark.parametrize(
+    ("events", "before", "may"),
+    [
+        ([upsert(1)], None, False),
+        ([upsert(1)], stored(upsert(1), images=[EMBEDDED]), False),
+        ([patch(2)], stored(upsert(1), images=[EMBEDDED]), False),
+        ([upsert(2)], stored(upsert(1), images=[FAILED]), False),
+        ([upsert(2)], stored(upsert(1), images=[EMBEDDED]), True),
+        ([upsert(2, FRONT, BACK)], stored(upsert(1), images=[EMBEDDED]), True),
+        ([Embed(id="a")], stored(upsert(1), images=[EMBEDDED]), True),
+    ],
+)
+def test_vectors_are_read_only_where_rows_may_be_kept(
+    events: list[Event], before: StoredProduct | None, may: bool
+) -> None:
+    assert planned(events, before).may_keep_rows is may
