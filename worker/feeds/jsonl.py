@@ -34,13 +34,14 @@ def read_jsonl(
         if number <= at.record or not line or line.isspace():
             continue
         after = Place(at.etag, part.name, number, offset if offsets else 0)
+        raw = None
         try:
             raw = json.loads(line.removeprefix(_BOM) if number == 1 else line)
         except (ValueError, RecursionError) as error:
             record = Record(number, after, uri, None, None, InvalidEvent("", f"not JSON: {error}"), line)
         else:
             record = make(raw, number, after, uri, line)
-        if record.document is None and not is_ended:
+        if not is_ended and not isinstance(raw, dict):
             raise FeedError(f"{uri} line {number}: it breaks off here; write the whole feed again")
         yield record
 

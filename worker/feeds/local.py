@@ -61,9 +61,8 @@ class LocalFeed:
                 return [self._part("", self._path)]
             if not self._path.is_dir():
                 raise FeedError(f"{self._uri}: not a folder")
-            files = (path for path in self._path.rglob("*") if path.is_file())
-            names = ((path.relative_to(self._path).as_posix(), path) for path in files)
-            return in_order(self._uri, (self._part(name, path) for name, path in names if is_data(name)))
+            names = filter(is_data, self._names())
+            return in_order(self._uri, (self._part(name, self._path / name) for name in names))
 
     def stream(self, part: Part, start: int) -> Generator[bytes, None, None]:
         """Read on from `start`; a file that was written to meanwhile raises at its end."""
@@ -84,6 +83,10 @@ class LocalFeed:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _names(self) -> Iterator[str]:
+        for folder, _, names in os.walk(self._path, onerror=_not_passed_over, followlinks=True):
+            yield from (Path(folder, name).relative_to(self._path).as_posix() for name in names)
 
     def _part(self, name: str, path: Path) -> Part:
         if self._check is not None:
@@ -116,6 +119,10 @@ def _state(found: os.stat_result) -> str:
 def _check_state(part: Part, found: os.stat_result) -> None:
     if _state(found) != part.etag:
         raise FeedChanged(f"{part.uri}: it was written to while it was read")
+
+
+def _not_passed_over(error: OSError) -> None:
+    raise error
 
 
 @contextmanager

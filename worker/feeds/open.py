@@ -62,14 +62,27 @@ class Feed:
 
     def _read(self, parts: list[Part], settings: FeedSettings) -> Generator[Record, None, None]:
         columns = Columns(settings, self.modified_ms)
-        names = [part.name for part in parts]
-        first = names.index(self.start.part) if self.start.part else 0
+        first = _first(parts, self.start)
         self._metered.passed(parts[:first])
         for part in parts[first:]:
             is_begun = part.name == self.start.part
             at = self.start if is_begun else Place(self.start.etag, part.name)
             yield from read_part(self._metered, part, at, columns, settings)
             self._metered.passed([part])
+
+
+def _first(parts: list[Part], start: Place) -> int:
+    """Which part reading begins in.
+
+    Raises:
+        FeedError: there is no such part.
+    """
+    if not start.part:
+        return 0
+    for number, part in enumerate(parts):
+        if part.name == start.part:
+            return number
+    raise FeedError(f"{parts[0].uri}: the feed has no part {start.part!r}, where reading was to go on")
 
 
 @contextmanager

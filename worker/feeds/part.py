@@ -18,7 +18,7 @@ from worker.feeds.store import Part, Store
 JSONL, CSV, PARQUET = "jsonl", "csv", "parquet"
 _FORMATS = {"jsonl": JSONL, "ndjson": JSONL, "json": JSONL, "csv": CSV, "tsv": CSV, "parquet": PARQUET}
 """By the ending of a name, without that of the packing."""
-_BEGINNING_BYTES = 512
+_BEGINNING_BYTES = 16
 
 
 def read_part(
@@ -46,6 +46,8 @@ def read_part(
             beginning, chunks = _peeked(unpacked(chunks, packing, part.uri))
         format_ = format_ or _format_of(beginning, part)
         if format_ == JSONL:
+            if not at.offset and _said(beginning).startswith(b"["):
+                raise FeedError(f"{part.uri}: it is a JSON array; write one object a line, without brackets")
             yield from read_jsonl(chunks, part, at, columns.of_json(), offsets=packing is None)
         elif format_ == CSV:
             yield from read_csv(chunks, part, at, columns, settings.delimiter)
@@ -69,13 +71,16 @@ def _format_of(beginning: bytes, part: Part) -> str:
     """What these first bytes are of."""
     if beginning.startswith(MAGIC):
         return PARQUET
-    said = beginning.removeprefix(BOM_UTF8).lstrip()
-    if said.startswith(b"{") or not said:
+    if _said(beginning)[:1] in {b"", b"{", b"["}:
         return JSONL
     raise FeedError(
         f"{part.uri}: can't tell its format; let its name end in .jsonl, .csv or .parquet, or set "
         "LOOKALIKE_FEED__FORMAT"
     )
+
+
+def _said(beginning: bytes) -> bytes:
+    return beginning.removeprefix(BOM_UTF8).lstrip()
 
 
 def _peeked(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from recommender.errors import InvalidEvent, JobStopped
@@ -23,6 +24,7 @@ from worker.refresh.run import Run, forget
 from worker.refresh.scanning import scan
 
 log = logging.getLogger(__name__)
+REFRESH = "catalog.refresh"
 PHASES = (scan, list_images, compare_feed, retire)
 
 
@@ -46,7 +48,8 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
         raise InvalidEvent("feed", "LOOKALIKE_FEED__SCHEDULED is not set")
     is_new = delivery.attempts == 0 and delivery.cursor is None
     if not is_new or _has_slot(delivery):
-        refresh_from(delivery, Refresh(feed=feed))
+        # As what it is from here on, so that it and whoever else asks for this feed share one job.
+        refresh_from(replace(delivery, type=REFRESH, kwargs={"feed": feed}), Refresh(feed=feed))
 
 
 def _has_slot(delivery: Delivery) -> bool:
@@ -92,6 +95,7 @@ def refresh_from(delivery: Delivery, asked: Refresh) -> None:
                 _clear(run, position)
                 raise
         _clear(run, position)
+        log.info("feed_refreshed", extra=report_of(asked.feed, position))
 
     run_job(delivery, job_scope(asked), RefreshPosition(), work)
 

@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from celery.exceptions import Reject
 from prometheus_client import REGISTRY
 
@@ -39,6 +39,10 @@ BODIES: dict[str, Callable[[Delivery], None]] = {
 OpenJobs = Callable[..., Jobs]
 
 
+def _nothing(_: Task) -> None:
+    """Only the task's request is used."""
+
+
 @pytest.fixture
 def open_jobs(
     redis_server: Any, make_settings: Any, weights: Path, s3: Any, monkeypatch: pytest.MonkeyPatch
@@ -48,6 +52,7 @@ def open_jobs(
     opened = []
     app = Celery("jobs", broker=redis_server.url, set_as_current=False)
     app.conf.task_ignore_result = True
+    tasks = {name: app.task(name=name, bind=True, shared=False)(_nothing) for name in BODIES}
 
     def open_(**feed: Any) -> Jobs:
         settings = make_settings(

@@ -103,7 +103,7 @@ def test_a_file_that_is_written_to_while_it_is_read(
 ) -> None:
     monkeypatch.setattr(local, "CHUNK_BYTES", 3)
     path = folder / "f.jsonl"
-    path.write_bytes(b"{}\n{}\n")
+    path.write_bytes(b"{}\n" * 9_000)
     with open_feed(path.as_uri(), settings_of(), None) as feed:  # type: ignore[arg-type]
         records = iter(feed)
         next(records)
