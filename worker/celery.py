@@ -23,6 +23,7 @@ ROUTES = {
     "products.delete": PRODUCTS,
     "products.embed": BULK,
     "products.backfill": BULK,
+    "products.purge": BULK,
     "catalog.refresh": CATALOG,
     "catalog.reindex": CATALOG,
     "catalog.rollback": CATALOG,

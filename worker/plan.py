@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field, StrictBool
 
-from recommender.catalog import Document, ProductId
+from recommender.catalog import Document, ProductId, Version
 from recommender.events import ProductDocument, TraceId, Upsert
 from recommender.index.protocol import DuplicateOf, IndexedImage, StoredProduct
 from recommender.merge import UNKNOWN, ProductState, join, merge
 
-EMBED, BACKFILL = "products.embed", "products.backfill"
+EMBED: Final = "products.embed"
+BACKFILL: Final = "products.backfill"
+PURGE: Final = "products.purge"
 _EMBED_IMAGES = 4
 """What a repair is taken to weigh: only the index knows how many images it has."""
 _NO_ROW = "none"
@@ -56,7 +58,15 @@ class Copy:
         return self.asked.trace_id
 
 
-Event = ProductDocument | Embed | Copy
+class Purge(Document):
+    """`products.purge`, which an audit asks for: forget a tombstone that is still of this version."""
+
+    id: ProductId
+    version: Version
+    trace_id: TraceId | None = None
+
+
+Event = ProductDocument | Embed | Copy | Purge
 
 
 class ImageKey(NamedTuple):
@@ -94,7 +104,8 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.images or self.applied)
+        known = self.stored is not None or self.state != UNKNOWN
+        return known and bool(self.images or self.applied)
 
     @property
     def may_keep_rows(self) -> bool:
@@ -148,6 +159,11 @@ class _Fold:
             after = join(self.state, event.stored.state)
             (self.applied if after != self.state else self.repeated).append(event)
             self.state = after
+            return
+        if isinstance(event, Purge):
+            is_it = self.state.deleted and self.state.version == event.version
+            (self.applied if is_it else self.stale).append(event)
+            self.state = UNKNOWN if is_it else self.state
             return
         after = merge(self.state, event)
         if after != self.state:

@@ -12,10 +12,11 @@ from recommender.events import check_documents, parse_product_event
 from worker.delivery import Delivery
 from worker.everywhere import apply_everywhere
 from worker.jobs.dead_letters import DeadLetter
-from worker.plan import EMBED, Copy, Embed, Event
+from worker.plan import EMBED, PURGE, Copy, Embed, Event, Purge
 from worker.report import Report
 
 log = logging.getLogger(__name__)
+_OF_THE_SYSTEM: dict[str, type[Embed | Purge]] = {EMBED: Embed, PURGE: Purge}
 STAGES = ("plan", "fetch", "decode", "embed", "write")
 
 
@@ -89,10 +90,10 @@ def _parsed(delivery: Delivery) -> tuple[list[Event], list[DeadLetter]]:
 
 
 def _parse(event_type: str, document: Any) -> Event:
-    if event_type != EMBED:
+    if event_type not in _OF_THE_SYSTEM:
         return parse_product_event(event_type, document)
     try:
-        return Embed.model_validate(document)
+        return _OF_THE_SYSTEM[event_type].model_validate(document)
     except ValidationError as error:
         raise InvalidEvent("", str(error)) from error
 

@@ -9,7 +9,7 @@ from worker.delivery import deliver
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
 from worker.jobs.steps import noting_refusals
-from worker.plan import BACKFILL, EMBED
+from worker.plan import BACKFILL, EMBED, PURGE
 from worker.products import apply_products
 from worker.swap.backfill import apply_backfill
 from worker.swap.rollback import drop_old_job, rollback_job
@@ -43,6 +43,12 @@ def embed(task: Task, /, *args: Any, **kwargs: Any) -> None:
 def backfill(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products that a model swap brings into its new index."""
     deliver(task, args, kwargs, apply_backfill)
+
+
+@app.task(name=PURGE, bind=True, typing=False)
+def purge(task: Task, /, *args: Any, **kwargs: Any) -> None:
+    """Tombstones to forget."""
+    deliver(task, args, kwargs, apply_products)
 
 
 @app.task(name="catalog.refresh", bind=True, typing=False)

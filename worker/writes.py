@@ -13,7 +13,10 @@ Outcomes = Mapping[ImageKey, Outcome]
 
 
 def write_of(plan: Plan, outcomes: Outcomes, dimension: int) -> Write:
-    """The compare-and-swap of one product, against the revision that was read."""
+    """The compare-and-swap of one product, against the revision that was read.
+
+    A purged one has a state of which nothing is known: its point is removed.
+    """
     rev = plan.stored.rev if plan.stored else None
     flag = plan.duplicate_of
     if plan.images:

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from recommender.errors import LookalikeError
+from worker.cli.audit import audit
 from worker.cli.bench import bench
 from worker.cli.catalog import refresh, reindex, rollback
 from worker.cli.clusters import clusters
@@ -37,6 +38,7 @@ for command in (
     refresh,
     reindex,
     rollback,
+    audit,
     schema,
     doctor,
     bench,
