@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from recommender.api.dependencies import Owned
+from recommender.api.dependencies import Serving
 from recommender.api.filters import Id, as_list
 from recommender.api.problems import responses
 from recommender.index.protocol import CensusEntry, Status
@@ -78,20 +78,20 @@ class States(BaseModel):
 
 
 @router.get("/census/states", responses=responses(400, 401, 503))
-def states(parameters: Annotated[StateParameters, Query()], resources: Owned) -> States:
+def states(parameters: Annotated[StateParameters, Query()], pair: Serving) -> States:
     """What events have said of some products, to tell whether another would say something new."""
-    return States(states=resources.index.states(parameters.id))
+    return States(states=pair.index.states(parameters.id))
 
 
 @router.get("/census", responses=responses(400, 401, 503))
-def census(parameters: Annotated[CensusParameters, Query()], resources: Owned) -> CensusList:
+def census(parameters: Annotated[CensusParameters, Query()], pair: Serving) -> CensusList:
     """Everything that the index holds: products, those that can't be found and tombstones too."""
     cursor = str(parameters.cursor) if parameters.cursor else None
-    page = resources.index.census(limit=parameters.limit, cursor=cursor)
+    page = pair.index.census(limit=parameters.limit, cursor=cursor)
     return CensusList(
         items=[_item(entry) for entry in page.entries],
-        encoder=resources.index.fingerprint,
-        total=resources.index.size() if cursor is None else None,
+        encoder=pair.index.fingerprint,
+        total=pair.index.size() if cursor is None else None,
         cursor=page.cursor,
     )
 
