@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Group(BaseModel):
-    """Frozen, and a variable that it does not know is an error."""
+    """Frozen, and without room for a name that is none of its fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
