@@ -1,5 +1,8 @@
 """Every storage on every engine: what was written is found, changed and there again after a close."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +178,51 @@ def test_a_server_is_told_the_storage_and_how_to_search_it(folder: Path, make_se
             assert params.quantization.rescore == (storage in CODED)
             assert params.quantization.oversampling == (2.0 if storage in CODED else 0)
             engine.close()
+
+
+ENCODING = """
+import sys
+import subprocess
+import sys
+import time
+from pathlib import Path
+from recommender.index.embedded_points import EdgeStore
+
+store = EdgeStore(Path(sys.argv[1]), 16, "int8")
+print("opened", flush=True)
+store.encode()
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.02, 0.05])
+def test_a_process_killed_while_it_makes_codes_loses_nothing(folder: Path, pause_s: float) -> None:
+    shard, schema = folder / "shard", Schema("shop")
+    create_shard(shard, DIMENSION, "int8", codes_from_kb=1)
+    store = EdgeStore(shard, DIMENSION, "int8")
+    store.ensure_indexes(schema)
+    index = PointIndex(store, schema, FINGERPRINT)
+    for start in range(0, 4000, 250):
+        assert not index.write([first(f"p{n}", rows(2, seed=n)) for n in range(start, start + 250)])
+    index.close()
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", ENCODING, str(shard)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as encoding:
+        assert encoding.stdout is not None
+        assert encoding.stdout.readline() == b"opened\n"
+        time.sleep(pause_s)
+        encoding.kill()
+    for _ in range(2):  # as it was left, and with its codes
+        store = EdgeStore(shard, DIMENSION, "int8")
+        index = PointIndex(store, schema, FINGERPRINT)
+        assert index.count(Filter()) == 4000
+        stored = index.read([f"p{n}" for n in range(0, 4000, 40)], vectors=True)
+        for n in range(0, 4000, 40):
+            kept = stored[f"p{n}"].vectors
+            assert kept is not None
+            assert np.abs(kept - rows(2, seed=n)).max() < 1e-6
+        (best, *_) = index.search(rows(2, seed=3999)[1:], Filter(), limit=1)
+        assert best.stored.id == "p3999"
+        store.encode()
+        index.close()
+    assert _encoded(shard) >= 1
