@@ -65,7 +65,9 @@ class ServerEngine:
         name = self._schema.collection(fingerprint)
         vectors = vector_params(dimension, self._storage)
         if not self._exists(name):
-            self._check_version(f"{PREFIX}INDEX__STORAGE={self._storage}", OLDEST_WITH.get(self._storage))
+            if self._storage in OLDEST_WITH:
+                need = f"{PREFIX}INDEX__STORAGE={self._storage}"
+                self._check_version(need, OLDEST_WITH[self._storage])
             try:
                 with answering():
                     self._client.create_collection(
@@ -178,11 +180,11 @@ class ServerEngine:
         with answering():
             return self._client.collection_exists(name)
 
-    def _check_version(self, need: str, oldest: tuple[int, int] | None) -> None:
+    def _check_version(self, need: str, oldest: tuple[int, int]) -> None:
         with answering():
             version = self._client.info().version
         major, minor = (int(part) for part in version.split(".")[:2])
-        if oldest is not None and (major, minor) < oldest:
+        if (major, minor) < oldest:
             first = ".".join(str(part) for part in oldest)
             raise StartupError(
                 f"the Qdrant server at {self._url} is {version}; {need} needs {first} or newer"
