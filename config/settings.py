@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from config.feed import FeedSettings
+from config.gate_settings import GateSettings
 from config.group import Group as _Group
 
 PREFIX = "LOOKALIKE_"
@@ -94,7 +95,10 @@ class IndexSettings(_Group):
 class EncoderSettings(_Group):
     """The model that turns images into vectors."""
 
-    name: str = Field("compact", description="a name of the registry: compact, resnet50, ...")
+    name: str = Field(
+        "compact",
+        description="what a new catalog begins with, by its name in the registry: compact, resnet50, ...",
+    )
     weights: str | None = Field(
         None, description="local .safetensors or .pt file; the registry's own weights when unset"
     )
@@ -247,6 +251,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     feed: FeedSettings = FeedSettings()
+    gate: GateSettings = GateSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("encoder")

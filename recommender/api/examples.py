@@ -137,6 +137,8 @@ OPERATIONS: dict[tuple[str, str], Example] = {
                     "category": ["women/shoes/boots"],
                     "group_id": "style-77",
                     "images": [0],
+                    "uris": ["s3://shop-images/sku-123/front.jpg"],
+                    "etags": ["9b2cf535f27731c974343645a3985328"],
                     "rows": "mpkZP83MTD8=",
                 }
             ],

@@ -12,6 +12,7 @@ from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
+from worker.cli.evaluate import evaluate
 from worker.cli.jobs import jobs
 from worker.cli.plan import plan
 from worker.cli.publish import publish
@@ -32,6 +33,7 @@ for command in (
     similar,
     duplicates,
     clusters,
+    evaluate,
     refresh,
     reindex,
     schema,
