@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from config.feed import FeedSettings
+from config.gate_settings import GateSettings
 from config.group import Group as _Group
 
 PREFIX = "LOOKALIKE_"
@@ -89,12 +90,21 @@ class IndexSettings(_Group):
         le=1,
         description="share of searches repeated exactly in the background, to measure recall",
     )
+    tombstone_days: float = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="how long a delete outvotes late events; older dead letters need --force",
+    )
 
 
 class EncoderSettings(_Group):
     """The model that turns images into vectors."""
 
-    name: str = Field("compact", description="a name of the registry: compact, resnet50, ...")
+    name: str = Field(
+        "compact",
+        description="what a new catalog begins with, by its name in the registry: compact, resnet50, ...",
+    )
     weights: str | None = Field(
         None, description="local .safetensors or .pt file; the registry's own weights when unset"
     )
@@ -247,6 +257,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     worker: WorkerSettings = WorkerSettings()
     feed: FeedSettings = FeedSettings()
+    gate: GateSettings = GateSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("encoder")

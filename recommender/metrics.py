@@ -10,6 +10,9 @@ IMAGES_FAILED = Counter("lookalike_images_failed_total", "Images that failed for
 DUPLICATES_FOUND = Counter(
     "lookalike_duplicates_found_total", "Products that were flagged as duplicates when their photos came"
 )
+BACKFILLED = Counter(
+    "lookalike_backfilled_total", "Products of a model swap's backfill by what became of them", ["outcome"]
+)
 RACES_LOST = Counter("lookalike_races_lost_total", "Compare-and-swap writes that another writer won")
 DEAD_LETTERS = Counter(
     "lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"]
@@ -54,10 +57,15 @@ RATE_LIMIT_SKIPPED = Counter(
     "lookalike_rate_limit_skipped_total", "Requests that nobody counted, since the limiter's Redis was away"
 )
 
-# The encoder
+# The encoders
+PAIR_SERVES = Gauge(
+    "lookalike_pair_serves",
+    "1 for the pair of collection and encoder that new questions use, 0 for one that is open beside it",
+    ["encoder"],
+)
 ENCODER_INFO = Gauge(
     "lookalike_encoder_info",
-    "1 for the encoder that is loaded",
+    "1 for each encoder that is loaded",
     ["encoder", "device", "runtime", "precision"],
 )
 ENCODE_BATCH_SIZE = Histogram(

@@ -12,6 +12,7 @@ from config.settings import Settings
 from recommender import metrics
 from recommender.errors import BrokerUnavailable
 from recommender.resources import Resources, open_resources
+from recommender.swap_state import SwapBook
 from recommender.waiting import Stopped
 from worker.breaker import Breakers
 from worker.broker import reached_redis
@@ -19,7 +20,7 @@ from worker.deliveries import Deliveries
 from worker.isolation import ImageProcess
 from worker.jobs.book import JobBook
 from worker.jobs.dead_letters import DeadLetters
-from worker.pipeline import Pipeline
+from worker.pipelines import Pipelines
 from worker.watchdog import Watchdog
 
 
@@ -29,10 +30,11 @@ class Runtime:
 
     settings: Settings
     resources: Resources
-    pipeline: Pipeline
+    pipelines: Pipelines
     dead_letters: DeadLetters
     redis: Redis
     jobs: JobBook
+    swaps: SwapBook
     deliveries: Deliveries
     breakers: Breakers
     watchdog: Watchdog
@@ -53,18 +55,18 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
     with (
         Watchdog(settings.worker.deadline_s, settings.worker.grace_s) as watchdog,
         reached_redis(settings, stopped) as client,
-        open_resources(settings, stopped=stopped) as resources,
+        open_resources(settings, stopped=stopped, following="worker") as resources,
         Breakers() as breakers,
-        Pipeline(resources.index, resources.batcher, resources.source, settings, breakers) as pipeline,
         closing(ImageProcess(settings)) as image_process,
     ):
         runtime = Runtime(
             settings,
             resources,
-            pipeline,
+            Pipelines(resources.source, settings, breakers),
             DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm),
             client,
             JobBook(client, settings.catalog, settings.redis.key_prefix or ""),
+            SwapBook(client, settings.catalog),
             Deliveries(client, settings.redis.key_prefix or ""),
             breakers,
             watchdog,

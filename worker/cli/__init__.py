@@ -5,13 +5,15 @@ import sys
 import typer
 
 from recommender.errors import LookalikeError
+from worker.cli.audit import audit
 from worker.cli.bench import bench
-from worker.cli.catalog import refresh, reindex
+from worker.cli.catalog import refresh, reindex, rollback
 from worker.cli.clusters import clusters
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
+from worker.cli.evaluate import evaluate
 from worker.cli.jobs import jobs
 from worker.cli.plan import plan
 from worker.cli.publish import publish
@@ -32,8 +34,11 @@ for command in (
     similar,
     duplicates,
     clusters,
+    evaluate,
     refresh,
     reindex,
+    rollback,
+    audit,
     schema,
     doctor,
     bench,

@@ -22,13 +22,15 @@ _PAUSES_S = (1, 2, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One product; `images[r]` is the image that its r-th row is of, counted from 0."""
+    """One product; its r-th row is of the image `images[r]`, counted from 0, with this URI and ETag."""
 
     id: str
     title: str | None
     category: tuple[str, ...]
     group_id: str | None
     images: tuple[int, ...]
+    uris: tuple[str, ...]
+    etags: tuple[str | None, ...]
 
     def as_json(self) -> dict[str, Any]:
         """As commands print it."""
@@ -45,6 +47,11 @@ class Gathered:
     looks: Looks
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the products, in their order."""
+        return tuple(product.id for product in self.products)
+
+    @property
     def families(self) -> Places:
         """(P,): a number for each variant family, -1 where a product has none."""
         numbers: dict[str, int] = {}
@@ -55,28 +62,30 @@ class Gathered:
         )
 
 
-def gather(api: Api, parameters: Mapping[str, Any], *, most: int | None = None) -> Gathered:
-    """Read all products that a filter matches, a page at a time; blocks until the last one.
+def gather(api: Api, parameters: Mapping[str, Any], *, limit: int | None = None) -> Gathered:
+    """Read the products that a filter matches, a page at a time; blocks until the last one.
 
-    `most` is where it stops, about: pages are read whole.
+    Pages come in the order of hashes of ids, so that the first `limit` are a random sample, always the same.
 
     Raises:
         QueryError: the filter is wrong, or no searchable product matches it.
-        TransientError: the API could not answer, again and again.
+        TransientError: the API could not answer, again and again; or another encoder took over meanwhile.
     """
     first = _page(api, parameters)
     if not first["total"]:
         raise InvalidQuery("filter", "no searchable product matches it")
     products: list[Listed] = []
     gathering = Gathering(first["dimension"])
-    with progress("reading", min(first["total"], most or first["total"])) as advance:
+    most = first["total"] if limit is None else min(limit, first["total"])
+    with progress("reading", most) as advance:
         for page in _pages(api, parameters, first):
-            for item in page["items"]:
+            wanted = page["items"] if limit is None else page["items"][: limit - len(products)]
+            for item in wanted:
                 rows = np.frombuffer(base64.b64decode(item["rows"]), "<f4")
                 gathering.add(rows.reshape(-1, first["dimension"]))
                 products.append(_listed(item))
-            advance(len(page["items"]))
-            if most is not None and len(products) >= most:
+            advance(len(wanted))
+            if limit is not None and len(products) >= limit:
                 break
     return Gathered(first["encoder"], tuple(products), gathering.finish())
 
@@ -89,21 +98,44 @@ def picture(api: Api, product: Listed, row: int) -> Image.Image | None:
         return None
 
 
-def _pages(api: Api, parameters: Mapping[str, Any], page: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield page
+def _pages(api: Api, parameters: Mapping[str, Any], first: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield (page := first)
     while page["cursor"] is not None:
         page = _page(api, {**parameters, "cursor": page["cursor"]})
+        if page["encoder"] != first["encoder"]:
+            raise TransientError(
+                f"{page['encoder']} took over from {first['encoder']} while the catalog was read, and "
+                "embeddings of two encoders can't be compared: run the command again"
+            )
         yield page
 
 
 def _page(api: Api, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return ask_patiently(api, "/v1/embeddings", parameters)
+
+
+def ask_patiently(api: Api, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask, and again after pauses where the API could not answer.
+
+    Raises:
+        QueryError: the question is wrong.
+        TransientError: the API could not answer, again and again.
+    """
     for pause_s in _PAUSES_S:
         try:
-            return api.ask("GET", "/v1/embeddings", params=parameters)
+            return api.ask("GET", path, params=parameters)
         except TransientError:
             time.sleep(pause_s)
-    return api.ask("GET", "/v1/embeddings", params=parameters)
+    return api.ask("GET", path, params=parameters)
 
 
 def _listed(item: Mapping[str, Any]) -> Listed:
-    return Listed(item["id"], item["title"], tuple(item["category"]), item["group_id"], tuple(item["images"]))
+    return Listed(
+        item["id"],
+        item["title"],
+        tuple(item["category"]),
+        item["group_id"],
+        tuple(item["images"]),
+        tuple(item["uris"]),
+        tuple(item["etags"]),
+    )

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from recommender.api.dependencies import Owned
+from recommender.api.dependencies import Serving
 from recommender.api.filters import ATTRIBUTE_PARAMETER, FlatFilters
 from recommender.api.problems import responses
 from recommender.index.protocol import StoredProduct
@@ -31,6 +31,10 @@ class EmbeddedProduct(BaseModel):
     category: list[str]
     group_id: str | None
     images: list[int] = Field(description="for each row, which of the product's images it is of, from 0")
+    uris: list[str] = Field(description="for each row, where its image lies")
+    etags: list[str | None] = Field(
+        description="for each row, the ETag of the bytes that were embedded; null where the source has none"
+    )
     rows: str = Field(
         description="base64 of its rows: float32, little-endian, `dimension` each, unit L2 norm"
     )
@@ -47,20 +51,20 @@ class EmbeddingPage(BaseModel):
 
 
 @router.get("/embeddings", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)
-def embeddings(parameters: Annotated[EmbeddingParameters, Query()], resources: Owned) -> EmbeddingPage:
+def embeddings(parameters: Annotated[EmbeddingParameters, Query()], pair: Serving) -> EmbeddingPage:
     """Embeddings of the searchable products that a filter matches, a page at a time.
 
     A page may hold fewer products than `limit` before the last one: those without an embedding are left out.
     """
     cursor = str(parameters.cursor) if parameters.cursor else None
     where = parameters.where()
-    page = resources.recommender.products(where, limit=parameters.limit, cursor=cursor, vectors=True)
+    page = pair.recommender.products(where, limit=parameters.limit, cursor=cursor, vectors=True)
     items = [_embedded(stored) for stored in page.products]
     return EmbeddingPage(
         items=[item for item in items if item.images],
-        encoder=resources.index.fingerprint,
-        dimension=resources.encoder.spec.dimension,
-        total=resources.index.count(where) if cursor is None else None,
+        encoder=pair.fingerprint,
+        dimension=pair.encoder.spec.dimension,
+        total=pair.index.count(where) if cursor is None else None,
         cursor=page.cursor,
     )
 
@@ -69,14 +73,20 @@ def _embedded(stored: StoredProduct) -> EmbeddedProduct:
     product = stored.state.product
     assert product is not None, "only live products are listed"
     assert stored.vectors is not None, "it was read with its vectors"
-    row_of = {image.uri: image.row for image in stored.images}
-    numbers = {row_of.get(image.uri): number for number, image in reversed(list(enumerate(product.images)))}
-    rows = sorted((row, number) for row, number in numbers.items() if row is not None)
+    known = {image.uri: image for image in stored.images}
+    shown = {
+        image.row: (number, image)
+        for number, named in reversed(list(enumerate(product.images)))
+        if (image := known.get(named.uri)) is not None and image.row is not None
+    }
+    rows = sorted(shown)
     return EmbeddedProduct(
         id=product.id,
         title=product.title,
         category=list(product.category),
         group_id=product.group_id,
-        images=[number for _, number in rows],
-        rows=base64.b64encode(stored.vectors[[row for row, _ in rows]].astype("<f4").tobytes()).decode(),
+        images=[shown[row][0] for row in rows],
+        uris=[shown[row][1].uri for row in rows],
+        etags=[shown[row][1].etag for row in rows],
+        rows=base64.b64encode(stored.vectors[rows].astype("<f4").tobytes()).decode(),
     )

@@ -1,0 +1,1 @@
+"""`lookalike evaluate`: what is evaluated, against what, and the report."""
