@@ -116,7 +116,8 @@ class Bench:
             self._result.figure(f"{kind}: {name}", unit="s" if name.endswith("s") else "").values.append(
                 value
             )
-        self._result.facts.setdefault("reports", {}).setdefault(kind, []).append(record.report)
+        report = {name: value for name, value in record.report.items() if name != "feed"}
+        self._result.facts.setdefault("reports", {}).setdefault(kind, []).append(report)
 
     def close(self) -> None:
         self._producer.close()

@@ -53,7 +53,7 @@ def section(result: Result) -> str:
         f"Measured on {said['cores']} cores of {said['processor']} (family/model {said['family']}), "
         f"{said['memory_gib']} GiB; {facts['products']:,} products, a feed of {facts['feed_mib']} MiB, "
         f"images of {facts['px']} px; {facts['rounds']} rounds, the median and (in brackets) the range.\n\n"
-        f"{table((*columns, 'found'), rows)}"
+        f"{table(columns, rows)}"
     )
 
 
