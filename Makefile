@@ -68,6 +68,10 @@ bench-recall: $(VENV)/.ready  ## Measure recall under filters and the strategies
 bench-queries: $(VENV)/.ready  ## Measure what a question costs, in Python and over HTTP (QUERIES=--help)
 	$(BIN)/python -m tests.benchmarks.queries $(QUERIES)
 
+.PHONY: bench-refresh
+bench-refresh: $(VENV)/.ready  ## Measure a refresh that changes little against a full one (REFRESH=--help)
+	$(BIN)/python -m tests.benchmarks.refresh $(REFRESH)
+
 .PHONY: lock
 lock: $(BIN)/uv  ## Resolve requirements.lock again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \

@@ -7,20 +7,20 @@ Environment variables (or a `.env` file) with the prefix `LOOKALIKE_` and `__` b
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
+
+from config.feed import FeedSettings
+from config.group import Group as _Group
 
 PREFIX = "LOOKALIKE_"
 FILTERABLE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -31,14 +31,11 @@ _TEST_PREFIX = "LOOKALIKE_TEST_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Storage = Literal["float32", "float16", "int8", "turboquant"]
 
 
 class ConfigurationError(Exception):
     """A setting is wrong or missing; the message says which and what to do."""
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RedisSettings(_Group):
@@ -81,6 +78,11 @@ class IndexSettings(_Group):
     attributes: Annotated[tuple[str, ...], AfterValidator(_filterable)] = Field(
         (), description="attributes that can be filtered on (a JSON list); indexed before points"
     )
+    storage: Storage = Field(
+        "float32",
+        description="how a new collection keeps rows: float32, float16, or with codes (int8, turboquant)",
+    )
+    rescore: bool = Field(True, description="compare what codes find by the rows themselves, too")
     recall_sample: float = Field(
         0.01,
         ge=0,
@@ -212,26 +214,6 @@ class WorkerSettings(_Group):
     metrics_port: Port | None = Field(
         None, description="port of /metrics where worker or stream consumer run without the API"
     )
-
-
-class FeedSettings(_Group):
-    """Catalog feeds that `catalog.refresh` reads."""
-
-    allowed: tuple[str, ...] = Field(
-        (), description="URI prefixes that a feed may start with (a JSON list), ending with /"
-    )
-    scheduled: str | None = Field(None, description="feed that the schedule refreshes from")
-    every_s: float = Field(3600, ge=60, le=30 * 86400, description="period of the scheduled refresh")
-
-    @model_validator(mode="after")
-    def _scheduled_is_allowed(self) -> Self:
-        if any(not prefix.endswith("/") for prefix in self.allowed):
-            raise ValueError(
-                "allowed: every prefix must end with /, so that s3://shop/ is not s3://shopping/"
-            )
-        if self.scheduled and not self.scheduled.startswith(self.allowed):
-            raise ValueError("scheduled: must start with one of allowed")
-        return self
 
 
 class LogSettings(_Group):

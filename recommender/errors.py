@@ -7,7 +7,9 @@ LookalikeError
 │   ├── BrokerUnavailable        Redis: timeout, connection, out of memory
 │   ├── PairMissing              a collection that a running swap needs is not open in this process
 │   ├── RaceLost                 other writers kept winning the compare-and-swap
-│   └── ProcessLost              the process that had an image to itself ended or hung
+│   ├── ProcessLost              the process that had an image to itself ended or hung
+│   ├── FeedUnavailable          a feed's https host: 5xx, timeout, connection, a short answer
+│   └── FeedChanged              a feed was written to, or lost a part, while it was read
 ├── PermanentError             the input is wrong; it will fail again: dead letters, at once
 │   ├── InvalidEvent             a document or event that breaks the wire format; names the field
 │   ├── ImageError               one image; names it
@@ -16,7 +18,7 @@ LookalikeError
 │   │   ├── ImageTooLarge          over the byte or pixel limit
 │   │   ├── ImageNotDecodable      not an image, truncated, of an unknown format
 │   │   └── ImageLethal            it keeps ending, or wedging, the process that reads it
-│   ├── FeedError                a feed that is not allowed, missing or malformed
+│   ├── FeedError                a feed that is not allowed, missing, cut short or malformed
 │   └── JobStopped               a guard of a catalog job said no: no dead letter, the job says why
 ├── QueryError                 the question is wrong; the API answers 4xx
 │   ├── InvalidQuery             a parameter is out of bounds or undeclared; names it
@@ -66,6 +68,14 @@ class ProcessLost(TransientError):
     """The process that had an image to itself ended, or had to be ended."""
 
 
+class FeedUnavailable(TransientError):
+    """The https host of a feed answered 5xx, not at all, or not to the end."""
+
+
+class FeedChanged(TransientError):
+    """A feed was written to, or lost a part, while it was read; it is to be read from its start."""
+
+
 class PermanentError(LookalikeError):
     """The input is wrong and will fail again."""
 
@@ -112,7 +122,7 @@ class ImageLethal(ImageError):
 
 
 class FeedError(PermanentError):
-    """A feed is not allowed, missing or malformed."""
+    """A feed is not allowed, missing, cut short or malformed."""
 
 
 class JobStopped(PermanentError):

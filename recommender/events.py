@@ -8,7 +8,16 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import ConfigDict, Field, StrictBool, StrictStr, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from recommender.catalog import (
     MAX_ATTRIBUTES,
@@ -25,6 +34,7 @@ from recommender.catalog import (
 from recommender.errors import InvalidEvent
 
 MAX_DOCUMENTS = 256
+MAX_SCOPE_IDS = 10_000
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 TraceId = Annotated[StrictStr, Field(max_length=128)]
 PATCHABLE = ("title", "brand", "price", "currency", "in_stock", "group_id", "url", "attributes")
@@ -71,9 +81,14 @@ class Delete(Document):
 
 
 class Refresh(Document):
-    """`catalog.refresh`: bring the index up to date with a feed."""
+    """`catalog.refresh`: bring the index up to date with a feed.
+
+    `max_gone` is the share of the index's products that may be deleted since they left the feed; that of
+    the settings if unset.
+    """
 
     feed: Annotated[StrictStr, Field(min_length=1, max_length=2048, pattern=r"^[a-z0-9]+://")]
+    max_gone: Annotated[StrictFloat, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
 
 class CategoryScope(Document):
@@ -85,7 +100,7 @@ class CategoryScope(Document):
 class IdsScope(Document):
     """A reindex of named products."""
 
-    ids: Annotated[tuple[ProductId, ...], Field(min_length=1, max_length=10_000)]
+    ids: Annotated[tuple[ProductId, ...], Field(min_length=1, max_length=MAX_SCOPE_IDS)]
 
 
 class Reindex(Document):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pydantic import StrictBool
+
 from recommender.catalog import Document, ProductId
 from recommender.events import ProductDocument, TraceId, Upsert
 from recommender.index.protocol import IndexedImage, StoredProduct
@@ -15,9 +17,13 @@ _EMBED_IMAGES = 4
 
 
 class Embed(Document):
-    """`products.embed`, which the system gives itself: embed again what the index knows of a product."""
+    """`products.embed`, which the system gives itself: embed again what the index knows of a product.
+
+    `only_changed`: its images are asked for with their ETags, and only what has changed is embedded.
+    """
 
     id: ProductId
+    only_changed: StrictBool = False
     trace_id: TraceId | None = None
 
 
@@ -86,12 +92,14 @@ class _Fold:
     applied: list[Event] = field(default_factory=list)
     stale: list[Event] = field(default_factory=list)
     repeated: list[Event] = field(default_factory=list)
+    looks: bool = False
     forced: bool = False
 
     def take(self, event: Event) -> None:
         if isinstance(event, Embed):
             live = self.state.document is not None
-            self.forced = self.forced or live
+            self.looks = self.looks or live
+            self.forced = self.forced or (live and not event.only_changed)
             (self.applied if live else self.stale).append(event)
             return
         after = merge(self.state, event)
@@ -141,7 +149,7 @@ def make_plan(group: Group, stored: StoredProduct | None) -> Plan:
         group,
         stored,
         fold.state,
-        _images(group, fold.state, stored, forced=fold.forced),
+        _images(group, fold, stored),
         tuple(fold.applied),
         tuple(fold.stale),
         tuple(fold.repeated),
@@ -149,14 +157,13 @@ def make_plan(group: Group, stored: StoredProduct | None) -> Plan:
     )
 
 
-def _images(
-    group: Group, state: ProductState, stored: StoredProduct | None, *, forced: bool
-) -> tuple[ImageKey, ...]:
+def _images(group: Group, fold: _Fold, stored: StoredProduct | None) -> tuple[ImageKey, ...]:
     """Every image to look at, once each; none where only the payload changes.
 
     An image without a row is looked at again whenever an upsert says what is stored, so that whoever
     repairs an image need only repeat the event.
     """
+    state = fold.state
     if state.document is None:
         return ()
     uris = dict.fromkeys(image.uri for image in state.document.images)
@@ -164,13 +171,13 @@ def _images(
     upserted = stored is None or state.base != stored.state.base
     embedded = {image.uri: image.etag for image in known.values() if image.row is not None}
     if not (
-        forced
+        fold.looks
         or upserted
         or uris.keys() - known.keys()
         or (uris.keys() - embedded.keys() and _repeats_base(group, state))
     ):
         return ()
-    return tuple(ImageKey(uri, None if forced else embedded.get(uri)) for uri in uris)
+    return tuple(ImageKey(uri, None if fold.forced else embedded.get(uri)) for uri in uris)
 
 
 def _repeats_base(group: Group, state: ProductState) -> bool:

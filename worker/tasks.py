@@ -8,6 +8,7 @@ from worker.celery import SCHEDULED_REFRESH, app
 from worker.delivery import deliver
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
+from worker.jobs.steps import noting_refusals
 from worker.plan import EMBED
 from worker.products import apply_products
 
@@ -39,7 +40,7 @@ def embed(task: Task, /, *args: Any, **kwargs: Any) -> None:
 @app.task(name="catalog.refresh", bind=True, typing=False)
 def refresh(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """A feed to publish."""
-    deliver(task, args, kwargs, refresh_job)
+    deliver(task, args, kwargs, noting_refusals(refresh_job))
 
 
 @app.task(name=SCHEDULED_REFRESH, bind=True, typing=False)
@@ -51,4 +52,4 @@ def scheduled_refresh(task: Task, /, *args: Any, **kwargs: Any) -> None:
 @app.task(name="catalog.reindex", bind=True, typing=False)
 def reindex(task: Task, /, *args: Any, **kwargs: Any) -> None:
     """Products to publish for embedding again."""
-    deliver(task, args, kwargs, reindex_job)
+    deliver(task, args, kwargs, noting_refusals(reindex_job))

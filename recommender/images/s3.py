@@ -13,24 +13,20 @@ from urllib3.exceptions import HTTPError
 
 from config.settings import ImageSettings, S3Settings
 from recommender.errors import (
-    FeedError,
-    ImageError,
     ImageNotAllowed,
     ImageNotFound,
     ImageStoreUnavailable,
 )
 from recommender.images.deadline import deadline, keep_deadlines
 from recommender.images.fetched import CHUNK_BYTES, Fetched, check_size, read_body
+from recommender.images.listing import FOUND, keep_pages_short
 from recommender.images.signed_get import SignedGets
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
 
 NOT_MODIFIED = 304
-PRECONDITION_FAILED = 412
-RANGE_NOT_SATISFIABLE = 416
 
 _PASSING_STATUS = (408, 429)
 
@@ -61,11 +57,12 @@ PASSING_CODES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
-    """An object that is being read, and which state of it that is."""
+class Listed:
+    """A page of a bucket's keys in their order, each with its ETag as the store writes it."""
 
-    etag: str
-    chunks: Iterator[bytes]
+    objects: tuple[tuple[str, str], ...]
+    more: bool
+    """Whether there are keys after the last of these."""
 
 
 class S3Store:
@@ -89,6 +86,7 @@ class S3Store:
             ),
         )
         keep_deadlines(self.client)
+        keep_pages_short(self.client)
         self._short_way = SignedGets(self.client, images.max_bytes)
 
     def fetch(self, uri: str, etag: str | None) -> Fetched | None:
@@ -105,36 +103,29 @@ class S3Store:
             answer = self._short_way.get(uri, bucket, key, etag)
             return self._fetch(uri, bucket, key, etag) if answer is None else answer.fetched
 
-    @contextmanager
-    def stream(self, uri: str, *, start: int = 0, etag: str | None = None) -> Iterator["Streamed"]:
-        """Open an object of any size, from byte `start` if it still has this `etag`. Blocks at every chunk.
+    def list_objects(self, bucket: str, prefix: str, after: str) -> Listed:
+        """The next 1,000 keys below a prefix, after that one, by one LIST. Blocks.
 
         Raises:
-            FeedError: it is not allowed or not there; an image would be an `ImageError`.
+            ImageNotAllowed: the bucket is not on the allow-list.
+            ImageNotFound: no such bucket, or it may not be listed.
             ImageStoreUnavailable: the store failed; the same request may succeed later.
         """
-        with _feed_errors(uri), deadline(self._settings.timeout_s):
-            response = self._get_from(uri, start, etag)
-            if response is not None:
-                _announced_bytes(uri, response)
-        if response is None:
-            yield Streamed(etag or "", iter(()))
-            return
-        with closing(response["Body"]) as body:
-            yield Streamed(response.get("ETag", ""), self._chunks(uri, body))
+        uri = f"s3://{bucket}/{prefix}"
+        self._check_bucket(uri, bucket)
+        with translated(uri), deadline(self._settings.timeout_s):
+            page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+        found: tuple[tuple[str, str], ...] = tuple(page.get(FOUND, ()))  # type: ignore[arg-type]  # our own key
+        more = page.get("IsTruncated", False)
+        if more and (not found or found[-1][0] <= after):
+            raise ImageStoreUnavailable(
+                f"{uri}: the store lists nothing after {after!r}, and says there is more"
+            )
+        return Listed(found, more)
 
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
-
-    def _chunks(self, uri: str, body: "StreamingBody") -> Iterator[bytes]:
-        chunks = body.iter_chunks(CHUNK_BYTES)
-        while True:
-            with _feed_errors(uri), deadline(self._settings.timeout_s):
-                chunk = next(chunks, None)
-            if chunk is None:
-                return
-            yield chunk
 
     def _fetch(self, uri: str, bucket: str, key: str, etag: str | None) -> Fetched | None:
         """Like `fetch`, by boto3, which knows what to do about every answer."""
@@ -159,38 +150,14 @@ class S3Store:
     def _place(self, uri: str) -> tuple[str, str]:
         """The bucket and the key."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        if bucket not in self._settings.buckets:
-            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
+        self._check_bucket(uri, bucket)
         if not key:
             raise ImageNotFound(uri, "names a bucket, but no key in it")
         return bucket, key
 
-    def _get_from(self, uri: str, start: int, etag: str | None) -> "GetObjectOutputTypeDef | None":
-        """The object from `start` on, or from its beginning if it has changed; None if nothing is left."""
-        bucket, key = self._place(uri)
-        if not start or etag is None:
-            return self.client.get_object(Bucket=bucket, Key=key)
-        try:
-            response = self.client.get_object(Bucket=bucket, Key=key, IfMatch=etag, Range=f"bytes={start}-")
-        except ClientError as error:
-            if _status(error) == RANGE_NOT_SATISFIABLE:
-                return None
-            if _status(error) != PRECONDITION_FAILED:
-                raise
-        else:
-            if response.get("ETag") == etag and "ContentRange" in response:
-                return response
-            response["Body"].close()  # the store ignores conditions, or ranges
-        return self.client.get_object(Bucket=bucket, Key=key)
-
-
-@contextmanager
-def _feed_errors(uri: str) -> Iterator[None]:
-    try:
-        with translated(uri):
-            yield
-    except ImageError as error:
-        raise FeedError(str(error)) from error
+    def _check_bucket(self, uri: str, bucket: str) -> None:
+        if bucket not in self._settings.buckets:
+            raise ImageNotAllowed(uri, f"bucket {bucket!r} is not in LOOKALIKE_S3__BUCKETS")
 
 
 def _announced_bytes(uri: str, response: "GetObjectOutputTypeDef") -> int:

@@ -1,14 +1,13 @@
 """Where images come from: buckets, https hosts and a local folder, behind one `fetch`."""
 
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from config.settings import ImageSettings, S3Settings
-from recommender.errors import FeedError, ImageNotAllowed
+from recommender.errors import ImageNotAllowed
 from recommender.images.fetched import Fetched, Store
 from recommender.images.https import HttpsStore
 from recommender.images.local import LocalStore
-from recommender.images.s3 import S3Store, Streamed
+from recommender.images.s3 import Listed, S3Store
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -41,20 +40,15 @@ class ImageSource:
             raise ImageNotAllowed(uri, "must start with s3://, https:// or file://")
         return self._stores[scheme].fetch(uri, etag)
 
-    def stream(
-        self, uri: str, *, start: int = 0, etag: str | None = None
-    ) -> AbstractContextManager[Streamed]:
-        """Open an s3:// object of any size, from byte `start` if it still has this `etag`.
-
-        Blocks here and at every chunk.
+    def list_objects(self, bucket: str, prefix: str, after: str) -> Listed:
+        """The next 1,000 keys of a bucket below a prefix, after that one, by one LIST. Blocks.
 
         Raises:
-            FeedError: it is no s3:// URI, not allowed or not there.
+            ImageNotAllowed: the bucket is not on the allow-list.
+            ImageNotFound: no such bucket, or it may not be listed.
             ImageStoreUnavailable: the store failed; the same request may succeed later.
         """
-        if not uri.startswith("s3://"):
-            raise FeedError(f"{uri}: only s3:// can be streamed")
-        return self._s3.stream(uri, start=start, etag=etag)
+        return self._s3.list_objects(bucket, prefix, after)
 
     @property
     def s3_client(self) -> "S3Client":

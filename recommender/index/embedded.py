@@ -8,24 +8,36 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from config.settings import Storage
 from recommender.encoders.recipe import Recipe
 from recommender.index.embedded_points import EdgeStore, create_shard
 from recommender.index.products import PointIndex
 from recommender.index.protocol import Collection
 from recommender.index.schema import Schema
+from recommender.index.storage import say_what_stays
 
 
 class EmbeddedEngine:
     """The collections of one catalog below one folder; implements `IndexEngine`.
 
     `CATALOG.FINGERPRINT/` holds a collection: `shard/` is the engine's, `collection.json` says its
-    dimension and its encoder's recipe. The file `CATALOG.serving` is the alias. One process owns a
-    collection at a time.
+    dimension, its storage and its encoder's recipe. The file `CATALOG.serving` is the alias. One process owns
+    a collection at a time.
+
+    Args:
+        folder: of all of them.
+        schema: that of the catalog.
+        storage: of a collection that is created.
+        rescore: whether what codes find is compared by the rows, too.
     """
 
-    def __init__(self, folder: Path, schema: Schema) -> None:
+    def __init__(
+        self, folder: Path, schema: Schema, storage: Storage = "float32", *, rescore: bool = True
+    ) -> None:
         self._folder = folder
         self._schema = schema
+        self._storage: Storage = storage
+        self._rescore = rescore
         self._stores: dict[str, EdgeStore] = {}
         self._lock = threading.Lock()  # over _stores and the folder
 
@@ -41,12 +53,20 @@ class EmbeddedEngine:
             aside = path.with_name(f"{path.name}.partial")
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-            create_shard(aside / "shard", dimension)
-            store = EdgeStore(aside / "shard", dimension)
+            create_shard(aside / "shard", dimension, self._storage)
+            store = EdgeStore(aside / "shard", dimension, self._storage)
             store.ensure_indexes(self._schema)
             store.close()
-            said = {"dimension": dimension, "recipe": recipe.as_json() if recipe else None}
-            _write_durably(aside / "collection.json", json.dumps(said))
+            _write_durably(
+                aside / "collection.json",
+                json.dumps(
+                    {
+                        "dimension": dimension,
+                        "storage": self._storage,
+                        "recipe": recipe.as_json() if recipe else None,
+                    }
+                ),
+            )
             aside.rename(path)
             _sync_folder(self._folder)
 
@@ -71,6 +91,8 @@ class EmbeddedEngine:
             if store is None or store.closed:
                 store = self._load(fingerprint)
                 store.ensure_indexes(self._schema)
+                store.encode()
+                say_what_stays(self._schema.collection(fingerprint), store.storage, self._storage)
                 self._stores[fingerprint] = store
             return PointIndex(store, self._schema, fingerprint)
 
@@ -130,8 +152,10 @@ class EmbeddedEngine:
                 self._stores.popitem()[1].close()
 
     def _load(self, fingerprint: str) -> EdgeStore:
-        dimension = self._said(fingerprint)["dimension"]
-        return EdgeStore(self._path(fingerprint) / "shard", dimension)
+        known = self._said(fingerprint)
+        storage = known.get("storage", "float32")  # a collection that says nothing was made before it could
+        shard = self._path(fingerprint) / "shard"
+        return EdgeStore(shard, known["dimension"], storage, rescore=self._rescore)
 
     def _said(self, fingerprint: str) -> dict[str, Any]:
         try:

@@ -19,7 +19,8 @@ def open_engine(settings: Settings) -> IndexEngine:
     """
     schema = Schema(settings.catalog, settings.index.attributes)
     if settings.index_is_embedded:
-        return EmbeddedEngine(Path(settings.index_url.removeprefix("edge:")), schema)
+        folder = Path(settings.index_url.removeprefix("edge:"))
+        return EmbeddedEngine(folder, schema, settings.index.storage, rescore=settings.index.rescore)
     from recommender.index.server import ServerEngine  # noqa: PLC0415  # its client takes a second to import
 
     return ServerEngine(settings.index_url, settings.index, schema)

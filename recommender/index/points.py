@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from config.settings import Storage
 from recommender.index.filters import Where
 from recommender.index.protocol import Vectors
 from recommender.index.strategy import Strategy
@@ -75,7 +76,8 @@ class PointStore(Protocol):
 
     dimension: int
     has_graph: bool
-    """Whether a search has a graph to walk; without one it is exact, whatever the strategy."""
+    """Whether a search has a graph to walk; without one it compares all that passes."""
+    storage: Storage
 
     def retrieve(
         self, ids: Sequence[str], *, fields: Sequence[str] | None = None, vectors: bool = False

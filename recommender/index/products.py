@@ -21,7 +21,8 @@ from recommender.index.points import (
 )
 from recommender.index.protocol import CensusPage, Hit, OnSearch, Page, Search, StoredProduct, Vectors, Write
 from recommender.index.schema import CENSUS, LIVE, SEARCHABLE, Schema, census_of, payload_of, stored_of
-from recommender.index.strategy import EXACT, Strategy
+from recommender.index.storage import CODED
+from recommender.index.strategy import CODES, EXACT, Strategy
 
 log = logging.getLogger(__name__)
 _MOST_TIES = 1024
@@ -169,7 +170,9 @@ class PointIndex:
         return conditions(filter_, status, self._schema)
 
     def _strategy(self, where: Where, wanted: int) -> Strategy:
-        return self._estimates.strategy(where, wanted) if self._store.has_graph else EXACT
+        if self._store.has_graph:
+            return self._estimates.strategy(where, wanted)
+        return CODES if self._store.storage in CODED else EXACT
 
     def _operations(self, writes: Sequence[Write], ids: Iterable[str]) -> Iterator[Operation]:
         """Whole points in at most two operations, whatever the batch; one for each payload-only write."""

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from config.settings import Storage
 from recommender.catalog import Filter
 from recommender.encoders.recipe import Recipe
 from recommender.index.strategy import Strategy
@@ -133,6 +134,7 @@ class Collection:
     distance: str
     missing_indexes: tuple[str, ...]
     """Payload fields that the schema indexes, and that have no index, or one of another kind."""
+    storage: Storage = "float32"
 
 
 @dataclass(frozen=True, slots=True)

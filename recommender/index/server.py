@@ -4,13 +4,15 @@ from math import ceil
 
 from qdrant_client import QdrantClient, models
 
-from config.settings import IndexSettings
+from config.settings import PREFIX, IndexSettings
 from recommender.encoders.recipe import Recipe
 from recommender.errors import IndexUnavailable, StartupError
 from recommender.index.products import PointIndex
 from recommender.index.protocol import Collection
 from recommender.index.schema import VECTOR, IndexKind, Schema
 from recommender.index.server_points import ServerStore, answering
+from recommender.index.server_storage import OLDEST_WITH, storage_of, vector_params
+from recommender.index.storage import say_what_stays
 
 _RECIPE = "recipe"  # its key in a collection's metadata
 _OLDEST_SERVER = (1, 17)  # the first that knows update_mode; older ones ignore it and overwrite
@@ -36,7 +38,10 @@ class ServerEngine:
     """
 
     def __init__(self, url: str, settings: IndexSettings, schema: Schema) -> None:
+        self._url = url
         self._schema = schema
+        self._storage = settings.storage
+        self._rescore = settings.rescore
         self._client = QdrantClient(
             url=url,
             grpc_port=settings.grpc_port,
@@ -46,20 +51,21 @@ class ServerEngine:
             check_compatibility=False,  # it warns where we refuse, and over REST
         )
         try:
-            self._check_version(url)
+            self._check_version("writing by condition", _OLDEST_SERVER)
         except BaseException:
             self._client.close()
             raise
 
     def create(self, fingerprint: str, dimension: int, recipe: Recipe | None = None) -> None:
-        """Create the collection and its payload indexes, before any point; a no-op if it exists."""
+        """Create the collection and its payload indexes, before any point; a no-op if it exists.
+
+        Raises:
+            StartupError: the server is too old for the storage of the settings.
+        """
         name = self._schema.collection(fingerprint)
-        vectors = models.VectorParams(
-            size=dimension,
-            distance=models.Distance.COSINE,
-            multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
-        )
+        vectors = vector_params(dimension, self._storage)
         if not self._exists(name):
+            self._check_version(f"{PREFIX}INDEX__STORAGE={self._storage}", OLDEST_WITH.get(self._storage))
             try:
                 with answering():
                     self._client.create_collection(
@@ -98,7 +104,10 @@ class ServerEngine:
             vectors = self._client.get_collection(name).config.params.vectors
         assert isinstance(vectors, dict)
         self._ensure_indexes(name)
-        return PointIndex(ServerStore(self._client, name, vectors[VECTOR].size), self._schema, fingerprint)
+        storage = storage_of(vectors[VECTOR])
+        say_what_stays(name, storage, self._storage)
+        store = ServerStore(self._client, name, vectors[VECTOR].size, storage, rescore=self._rescore)
+        return PointIndex(store, self._schema, fingerprint)
 
     def describe(self, fingerprint: str) -> Collection:
         """Look at one collection; changes nothing.
@@ -120,6 +129,7 @@ class ServerEngine:
             dimension=vector.size if vector else 0,
             distance=vector.distance.value.lower() if vector else "",
             missing_indexes=tuple(field for field, kind in wanted.items() if indexed.get(field) != kind),
+            storage=storage_of(vector) if vector else "float32",
         )
 
     def fingerprints(self) -> list[str]:
@@ -168,14 +178,14 @@ class ServerEngine:
         with answering():
             return self._client.collection_exists(name)
 
-    def _check_version(self, url: str) -> None:
+    def _check_version(self, need: str, oldest: tuple[int, int] | None) -> None:
         with answering():
             version = self._client.info().version
         major, minor = (int(part) for part in version.split(".")[:2])
-        if (major, minor) < _OLDEST_SERVER:
-            oldest = ".".join(str(part) for part in _OLDEST_SERVER)
+        if oldest is not None and (major, minor) < oldest:
+            first = ".".join(str(part) for part in oldest)
             raise StartupError(
-                f"the Qdrant server at {url} is {version}; conditional writes need {oldest} or newer"
+                f"the Qdrant server at {self._url} is {version}; {need} needs {first} or newer"
             )
 
     def _ensure_indexes(self, name: str) -> None:

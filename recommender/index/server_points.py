@@ -8,11 +8,14 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 
+from config.settings import Storage
 from recommender.errors import IndexUnavailable, ShuttingDown
 from recommender.index.filters import Between, Condition, OneOf, PointIs, Where, at_revision
 from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload, points_of
 from recommender.index.protocol import Vectors
 from recommender.index.schema import VECTOR
+from recommender.index.server_storage import search_of_codes
+from recommender.index.storage import as_asked
 from recommender.index.strategy import Strategy
 
 # What we sent is at fault, so that the same request fails again; anything else may pass.
@@ -42,8 +45,18 @@ class ServerStore:
 
     has_graph = True  # the server builds one in the background, as soon as a segment is large enough
 
-    def __init__(self, client: QdrantClient, collection: str, dimension: int) -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        dimension: int,
+        storage: Storage,
+        *,
+        rescore: bool,
+    ) -> None:
         self.dimension = dimension
+        self.storage: Storage = storage
+        self._codes = search_of_codes(storage, rescore=rescore)
         self._client = client
         self._collection = collection
         self._closed = False
@@ -96,7 +109,7 @@ class ServerStore:
                 query=models.NearestQuery(nearest=[row.tolist()]),
                 using=VECTOR,
                 filter=_filter(where),
-                params=_params(strategy),
+                params=_params(strategy, self._codes),
                 limit=limit,
                 with_payload=True,
                 with_vector=vectors,
@@ -163,7 +176,7 @@ class ServerStore:
     def _found(
         self, point: models.Record | models.ScoredPoint, with_vectors: bool, score: float = 0.0
     ) -> FoundPoint:
-        vectors = _rows(point.vector, self.dimension) if with_vectors else None
+        vectors = as_asked(_rows(point.vector, self.dimension), self.storage) if with_vectors else None
         return FoundPoint(point.payload or {}, vectors, score)
 
 
@@ -205,9 +218,9 @@ def _point(point: NewPoint) -> models.PointStruct:
     return models.PointStruct(id=point.id, vector=vector, payload=dict(point.payload))
 
 
-def _params(strategy: Strategy) -> models.SearchParams:
+def _params(strategy: Strategy, codes: models.QuantizationSearchParams | None) -> models.SearchParams:
     acorn = models.AcornSearchParams(enable=True, max_selectivity=1.0) if strategy.acorn else None
-    return models.SearchParams(exact=strategy.exact, hnsw_ef=strategy.ef, acorn=acorn)
+    return models.SearchParams(exact=strategy.exact, hnsw_ef=strategy.ef, acorn=acorn, quantization=codes)
 
 
 def _filter(where: Where) -> models.Filter:

@@ -15,7 +15,8 @@ So a search is exact wherever that costs less than the walk that would be right:
 | less | ACORN, which steps over what doesn't pass, ef 1,024 | 131,072 products |
 
 A deeper page needs a wider walk and moves these bounds along. Without a graph, which the embedded engine has
-only if something other than a serving process has built it, every search is exact.
+only if something other than a serving process has built it, every search is exact, or compares the codes of
+all that passes, where the storage has codes (storage.py).
 """
 
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ class Strategy:
 
 
 EXACT = Strategy("exact", exact=True)
+CODES = Strategy("codes")
+"""All that passes the filter, by the codes of a storage that has some."""
 
 
 @dataclass(frozen=True, slots=True)

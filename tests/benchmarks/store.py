@@ -46,13 +46,15 @@ class Store:
 
 
 @contextmanager
-def running_store(root: Path, scratch: Path) -> Iterator[Store]:
-    """Serve `root`, whose folders are buckets."""
+def running_store(root: Path, scratch: Path, *, lists: bool = False) -> Iterator[Store]:
+    """Serve `root`, whose folders are buckets; with `lists` by what can list them, which nginx can't."""
     port, log = free_port(), scratch / "access.log"
     scratch.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if nginx:
+    nginx = (
+        None if lists else shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    )
+    if nginx and not lists:
         config = scratch / "nginx.conf"
         config.write_text(_NGINX.format(folder=scratch, port=port, root=root, log=log))
         said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr

@@ -36,6 +36,7 @@ class Measured:
     """What `lookalike bench` prints. `whole` is images/s through all stages, without Celery and Redis."""
 
     encoder: str
+    dimension: int
     device: str
     stages: tuple[Stage, ...]
     whole: float
@@ -87,7 +88,8 @@ def measure(settings: Settings, uris_of: Uris, seconds: float, say: Say) -> Meas
 def _judged(settings: Settings, encoder: Encoder, found: tuple[Stage, ...], whole: float) -> Measured:
     input_px = encoder.spec.preprocessing.input_px
     verdict = judge(found, whole, encoder.device, settings.images.threads, input_px)
-    return Measured(encoder.fingerprint, encoder.device, found, whole, verdict)
+    dimension = encoder.spec.dimension
+    return Measured(encoder.fingerprint, dimension, encoder.device, found, whole, verdict)
 
 
 def _messages(uris: Sequence[str], size: int) -> Iterator[list[Upsert]]:

@@ -13,6 +13,7 @@ from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.duplicates import duplicates
 from worker.cli.jobs import jobs
+from worker.cli.plan import plan
 from worker.cli.publish import publish
 from worker.cli.schema import schema
 from worker.cli.similar import similar
@@ -36,6 +37,7 @@ for command in (
     schema,
     doctor,
     bench,
+    plan,
 ):
     app.command()(command)
 app.add_typer(dead_letters, name="dead-letters")

@@ -12,13 +12,22 @@ from worker.cli.output import AsJson, print_json, print_lines
 
 
 def refresh(
-    feed: Annotated[str, typer.Argument(help="s3:// or file:// URI that LOOKALIKE_FEED__ALLOWED matches.")],
+    feed: Annotated[
+        str, typer.Argument(help="s3://, https:// or file:// URI that LOOKALIKE_FEED__ALLOWED matches.")
+    ],
+    max_gone: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Share of the index that may go this time; else LOOKALIKE_FEED__MAX_GONE."
+        ),
+    ] = None,
     *,
     follow: Follow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a feed read and its products published."""
-    trigger("catalog.refresh", {"feed": feed}, follow=follow, as_json=as_json)
+    """Have a feed compared with the index, and the difference published."""
+    arguments: dict[str, Any] = {"feed": feed} | ({} if max_gone is None else {"max_gone": max_gone})
+    trigger("catalog.refresh", arguments, follow=follow, as_json=as_json)
 
 
 def reindex(

@@ -55,8 +55,10 @@ class Gathered:
         )
 
 
-def gather(api: Api, parameters: Mapping[str, Any]) -> Gathered:
+def gather(api: Api, parameters: Mapping[str, Any], *, most: int | None = None) -> Gathered:
     """Read all products that a filter matches, a page at a time; blocks until the last one.
+
+    `most` is where it stops, about: pages are read whole.
 
     Raises:
         QueryError: the filter is wrong, or no searchable product matches it.
@@ -67,13 +69,15 @@ def gather(api: Api, parameters: Mapping[str, Any]) -> Gathered:
         raise InvalidQuery("filter", "no searchable product matches it")
     products: list[Listed] = []
     gathering = Gathering(first["dimension"])
-    with progress("reading", first["total"]) as advance:
+    with progress("reading", min(first["total"], most or first["total"])) as advance:
         for page in _pages(api, parameters, first):
             for item in page["items"]:
                 rows = np.frombuffer(base64.b64decode(item["rows"]), "<f4")
                 gathering.add(rows.reshape(-1, first["dimension"]))
                 products.append(_listed(item))
             advance(len(page["items"]))
+            if most is not None and len(products) >= most:
+                break
     return Gathered(first["encoder"], tuple(products), gathering.finish())
 
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import typer
 
-MOST_IDS = 10_000
-
 
 def read_ids(name: str) -> list[str]:
     """The ids of a file, or of standard input for `-`, each once; empty lines are passed over.
@@ -17,6 +15,7 @@ def read_ids(name: str) -> list[str]:
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
     from recommender.catalog import ProductId  # noqa: PLC0415
+    from recommender.events import MAX_SCOPE_IDS  # noqa: PLC0415
 
     check = TypeAdapter(ProductId).validate_python
     ids: dict[str, None] = {}
@@ -29,8 +28,8 @@ def read_ids(name: str) -> list[str]:
                 raise typer.BadParameter(f"{name} line {number} is no product id: {reason}") from error
     if not ids:
         raise typer.BadParameter(f"{name} holds no product id; it should have one a line")
-    if len(ids) > MOST_IDS:
-        raise typer.BadParameter(f"{name} holds {len(ids)} ids; a job takes {MOST_IDS}: split the file")
+    if len(ids) > MAX_SCOPE_IDS:
+        raise typer.BadParameter(f"{name} holds {len(ids)} ids; a job takes {MAX_SCOPE_IDS}: split the file")
     return list(ids)
 
 

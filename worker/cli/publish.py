@@ -1,53 +1,51 @@
 """`lookalike publish`."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli.output import AsJson, print_json, print_lines
 
+if TYPE_CHECKING:
+    from worker.feeds.record import Record
+
 
 def publish(
-    feed: Annotated[str, typer.Argument(help="JSON Lines file, a product document a line; - for stdin.")],
+    feed: Annotated[
+        str,
+        typer.Argument(
+            help="JSON Lines, CSV or Parquet: a file, a folder of them, or - for JSON Lines on stdin."
+        ),
+    ],
     bulk: Annotated[bool, typer.Option("--bulk", help="Use the queue that never delays others.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish a feed's products through Celery, 256 a message."""
     from recommender.events import MAX_DOCUMENTS  # noqa: PLC0415
     from worker.celery import BULK  # noqa: PLC0415
-    from worker.cli.broker import celery_app  # noqa: PLC0415
-    from worker.publish import event_message  # noqa: PLC0415
+    from worker.cli.broker import celery_app, load_settings_with_broker  # noqa: PLC0415
+    from worker.feeds.open import open_path  # noqa: PLC0415
+    from worker.publish import batches, event_message  # noqa: PLC0415
     from worker.publish import publish as send  # noqa: PLC0415
 
     app, started = celery_app(), time.monotonic()
     refused: list[dict[str, Any]] = []
     published = messages = 0
-
-    def flush(batch: list[Any]) -> int:
-        message = event_message("products.upsert", list(batch), BULK if bulk else None)
-        return send(app, message) if batch else 0
-
-    with _opened(feed) as (lines, size), _progress(size) as advance:
-        batch: list[Any] = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                if line.strip():
-                    batch.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                refused.append({"line": number, "reason": f"not JSON: {error}"})
-            if len(batch) == MAX_DOCUMENTS:
-                messages += flush(batch)
-                published += len(batch)
-                batch = []
-            advance(len(line), published + len(batch))
-        messages += flush(batch)
-        published += len(batch)
+    with (
+        open_path(feed, load_settings_with_broker().feed) as records,
+        _progress(records.size_bytes) as show,
+    ):
+        for batch in batches(records, lambda record: record.size_bytes, MAX_DOCUMENTS):
+            documents = [record.document for record in batch if record.document is not None]
+            refused += [_refusal(record) for record in batch if record.document is None]
+            if documents:
+                messages += send(app, event_message("products.upsert", documents, BULK if bulk else None))
+            published += len(documents)
+            show(records.read_bytes, published)
     seconds = time.monotonic() - started
     if as_json:
         counts = {"published": published, "messages": messages, "refused": refused}
@@ -55,25 +53,14 @@ def publish(
     else:
         print_lines(f"published {published} products in {messages} messages, {seconds:.1f} s")
         for item in refused:
-            sys.stderr.write(f"lookalike: {feed} line {item['line']}: {item['reason']}\n")
+            sys.stderr.write(f"lookalike: {item['reason']}\n")
     if refused:
         raise typer.Exit(1)
 
 
-@contextmanager
-def _opened(feed: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    """The lines, and how many bytes they are where that is known."""
-    from recommender.errors import FeedError  # noqa: PLC0415
-
-    if feed == "-":
-        yield sys.stdin.buffer, None
-        return
-    try:
-        file = Path(feed).open("rb")  # noqa: SIM115  # closed below; an error inside is not one of opening
-    except OSError as error:
-        raise FeedError(f"{feed}: {error.strerror}") from error
-    with file:
-        yield file, Path(feed).stat().st_size
+def _refusal(record: "Record") -> dict[str, Any]:
+    assert record.error is not None
+    return {"line": record.number, "reason": str(record.complaint(record.error))}
 
 
 @contextmanager
@@ -93,8 +80,8 @@ def _progress(size: int | None) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("publishing", total=size, products=0, rate=0.0)
 
-        def advance(read_bytes: int, products: int) -> None:
+        def show(read_bytes: int, products: int) -> None:
             rate = products / max(time.monotonic() - started, 1e-9)
-            progress.update(task, advance=read_bytes, products=products, rate=rate)
+            progress.update(task, completed=read_bytes, products=products, rate=rate)
 
-        yield advance
+        yield show

@@ -41,7 +41,9 @@ def look_at_index(settings: Settings, encoder: Encoder | None) -> Iterator[Findi
 
 def _collection(engine: IndexEngine, serving: str, encoder: Encoder | None) -> Iterator[Finding]:
     found = engine.describe(serving)
-    said = f"{serving}: {found.points} points of dimension {found.dimension}, {found.distance}"
+    said = (
+        f"{serving}: {found.points} points of dimension {found.dimension}, {found.distance}, {found.storage}"
+    )
     if encoder is None:
         yield warn("collection", said, "whether the encoder fits is not known until it loads")
     elif encoder.fingerprint != serving:

@@ -11,7 +11,7 @@ from recommender.api.keys import KeyRing, refuse_open_listening
 from recommender.errors import LookalikeError, StartupError
 from recommender.images.source import ImageSource
 from worker.doctor.finding import Finding, fix, ok, warn
-from worker.jobs.feed import Place, open_feed
+from worker.feeds.open import open_feed
 from worker.owner import find_owner
 
 LITTLE_BYTES, VERY_LITTLE_BYTES = 5 * 2**30, 2**29
@@ -81,7 +81,7 @@ def _schedule(settings: Settings) -> Finding:
         return ok("schedule", "no feed is scheduled")
     source = ImageSource(settings.s3, settings.images)
     try:
-        with open_feed(feed, settings, source, Place()):
+        with open_feed(feed, settings, source):
             return ok("schedule", f"{feed} every {settings.feed.every_s:g} s, and it can be read")
     except LookalikeError as error:
         remedy = f"put the feed there, or correct {PREFIX}FEED__SCHEDULED and what it may be read from"

@@ -181,6 +181,10 @@ class JobBook:
         """Note that a job has ended; returns False where it had, or another message goes on with it."""
         return bool(self._eval(scripts.END, job, hand, state, message, *progress.fields()) == "ended")
 
+    def refuse(self, job: str, asked: Asked, message: str) -> None:
+        """Note a job that failed before it could begin, unless it has begun."""
+        self._eval(scripts.REFUSE, job, asked.type, asked.scope, json.dumps(_cut(asked.arguments)), message)
+
     def cancel(self, job: str) -> str | None:
         """Cancel a job that is open; returns its state now, None where there is no such job.
 

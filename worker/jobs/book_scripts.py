@@ -116,6 +116,15 @@ finish(id, ARGV[3], ARGV[4])
 return 'ended'
 """
 
+# ARGV: id, type, scope, arguments, message. Nothing to do where there is such a job.
+REFUSE = f"""{_COMMON}
+local id, type, scope, arguments, message = unpack(ARGV)
+if redis.call('EXISTS', prefix .. id) == 1 then return end
+redis.call('HSET', prefix .. id, 'id', id, 'type', type, 'scope', scope, 'arguments', arguments,
+           'step', 0, 'token', '', 'created_at', now)
+finish(id, 'failed', message)
+"""
+
 # ARGV: id. Answers the state that it has now, or nil; 'cancelling': a step in hand has yet to hear of it.
 CANCEL = f"""{_COMMON}
 local id = ARGV[1]

@@ -1,51 +1,44 @@
-"""`catalog.refresh`: publish every product of a feed; what the index holds already costs little."""
+"""`catalog.refresh`: bring the index up to date with a feed by publishing what differs, and nothing else."""
 
-import json
 import logging
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import NonNegativeInt
-
-from recommender.errors import InvalidEvent
-from recommender.events import MAX_DOCUMENTS, Refresh, Upsert, parse_catalog_job, parse_product_event
+from recommender.errors import InvalidEvent, JobStopped
+from recommender.events import MAX_DOCUMENTS, Refresh, parse_catalog_job
 from worker.celery import BULK, SCHEDULED_REFRESH
 from worker.delivery import Delivery
 from worker.jobs.book import job_scope
-from worker.jobs.dead_letters import DeadLetter
-from worker.jobs.feed import Line, Place, open_feed
 from worker.jobs.first import DAY_S, first_to_come
-from worker.jobs.steps import Job, Position, run_job
-from worker.publish import batches, event_message, publish
+from worker.jobs.steps import Job, run_job
+from worker.publish import event_message, publish
+from worker.refresh.comparing import compare_feed, seen_in
+from worker.refresh.listing import list_images
+from worker.refresh.notes import Notes, NotesLost
+from worker.refresh.position import RefreshPosition
+from worker.refresh.report import report_of
+from worker.refresh.retiring import retire
+from worker.refresh.run import Run, forget
+from worker.refresh.scanning import scan
 
 log = logging.getLogger(__name__)
-UPSERT = "products.upsert"
 REFRESH = "catalog.refresh"
-
-
-class FeedPosition(Position):
-    """A place between two lines of one state of the feed, and what the lines before it were."""
-
-    etag: str = ""
-    offset: NonNegativeInt = 0
-    line: NonNegativeInt = 0
-    products: NonNegativeInt = 0
-    bad_lines: NonNegativeInt = 0
+PHASES = (scan, list_images, compare_feed, retire)
 
 
 def refresh_job(delivery: Delivery) -> None:
-    """Publish the feed that the message names."""
+    """Refresh from the feed that the message names."""
     if delivery.args:
         raise InvalidEvent("", "expected keyword arguments: feed=URI")
     job = parse_catalog_job(delivery.type, delivery.kwargs)
     assert isinstance(job, Refresh)
-    publish_feed(delivery, job.feed)
+    refresh_from(delivery, job)
 
 
 def scheduled_refresh_job(delivery: Delivery) -> None:
-    """Publish the feed of the settings, unless another schedule's message has this period's slot.
+    """Refresh from the feed of the settings, unless another schedule's message has this period's slot.
 
     Only a message that is new needs a slot. What was tried before has had its own, and a dead letter that is
     replayed needs none: it counts its attempts on, and somebody asked for it.
@@ -56,7 +49,7 @@ def scheduled_refresh_job(delivery: Delivery) -> None:
     is_new = delivery.attempts == 0 and delivery.cursor is None
     if not is_new or _has_slot(delivery):
         # As what it is from here on, so that it and whoever else asks for this feed share one job.
-        publish_feed(replace(delivery, type=REFRESH, kwargs={"feed": feed}), feed)
+        refresh_from(replace(delivery, type=REFRESH, kwargs={"feed": feed}), Refresh(feed=feed))
 
 
 def _has_slot(delivery: Delivery) -> bool:
@@ -76,67 +69,69 @@ def _has_slot(delivery: Delivery) -> bool:
     return owner == delivery.id
 
 
-def publish_feed(delivery: Delivery, uri: str) -> None:
-    """Publish a part of a feed's products to `bulk`, then the message that goes on with the rest.
-
-    A bad line becomes a dead letter that names it.
+def refresh_from(delivery: Delivery, asked: Refresh) -> None:
+    """Do one step of a refresh.
 
     Raises:
         FeedError: the feed is not allowed, missing or not readable.
-        TransientError: the object store or the broker failed; this step may be tried again.
+        TransientError: a store, the index or the broker failed; this step may be tried again.
     """
 
-    def work(position: FeedPosition, job: Job) -> Generator[FeedPosition, None, None]:
-        job.phase("publishing")
-        runtime = delivery.runtime
-        place = Place(position.etag, position.offset, position.line)
-        with open_feed(uri, runtime.settings, runtime.resources.source, place) as lines:
-            for batch in batches(lines, lambda line: len(line.text), MAX_DOCUMENTS):
-                position = _publish(delivery, uri, batch, position)
-                job.done(position.line)
-                job.report.update(products=position.products, bad_lines=position.bad_lines)
-                yield position
-        extra = {"feed": uri, "products": position.products, "bad_lines": position.bad_lines}
-        log.info("feed_published", extra=extra)
-
-    run_job(delivery, job_scope(Refresh(feed=uri)), FeedPosition(), work)
-
-
-def _publish(delivery: Delivery, uri: str, lines: Iterable[Line], before: FeedPosition) -> FeedPosition:
-    """Publish what these lines hold; returns the position after them."""
-    documents: list[dict[str, Any]] = []
-    letters: list[DeadLetter] = []
-    for line in lines:
-        if line.text.strip():
+    def work(position: RefreshPosition, job: Job) -> Generator[RefreshPosition, None, None]:
+        position = position.to(started_at=position.started_at or time.time())
+        while True:
+            run = _run(delivery, asked, position, job)
             try:
-                documents.append(parse_line(line.text))
-            except InvalidEvent as error:
-                named = InvalidEvent(error.field, f"{uri} line {line.number}: {error}")
-                letters.append(DeadLetter.of(UPSERT, line.text.decode(errors="replace"), named))
-        after = line.after
-    if documents:
-        publish(delivery.app, event_message(UPSERT, documents, BULK))
-    delivery.runtime.dead_letters.add(letters)
-    fresh = before.etag != after.etag  # it changed, and is read from its start
-    return FeedPosition(
-        etag=after.etag,
-        offset=after.offset,
-        line=after.line,
-        products=len(documents) + (0 if fresh else before.products),
-        bad_lines=len(letters) + (0 if fresh else before.bad_lines),
+                for reached in _phases(run, position):
+                    position = reached
+                    job.report.update(report_of(asked.feed, position))
+                    yield position
+                break
+            except NotesLost as error:
+                log.warning("refresh_begun_anew", extra={"feed": asked.feed, "error": str(error)})
+                position = RefreshPosition(run=position.run + 1, started_at=position.started_at)
+                yield position
+            except JobStopped:
+                _clear(run, position)
+                raise
+        _clear(run, position)
+        log.info("feed_refreshed", extra=report_of(asked.feed, position))
+
+    run_job(delivery, job_scope(asked), RefreshPosition(), work)
+
+
+def _phases(run: Run, position: RefreshPosition) -> Iterator[RefreshPosition]:
+    for phase in PHASES:
+        if position.phase != "ended":
+            run.job.phase(position.phase)
+        for reached in phase(run, position):
+            position = reached
+            yield position
+
+
+def _run(delivery: Delivery, asked: Refresh, position: RefreshPosition, job: Job) -> Run:
+    runtime = delivery.runtime
+    settings = runtime.settings
+
+    def publish_all(event_type: str, documents: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(documents), MAX_DOCUMENTS):
+            page = list(documents[start : start + MAX_DOCUMENTS])
+            publish(delivery.app, event_message(event_type, page, BULK))
+
+    return Run(
+        feed=asked.feed,
+        max_gone=settings.feed.max_gone if asked.max_gone is None else asked.max_gone,
+        settings=settings,
+        index=runtime.resources.index,
+        source=runtime.resources.source,
+        dead_letters=runtime.dead_letters,
+        notes=Notes(runtime.redis, f"{settings.catalog}:refresh:{job.id}:{position.run}"),
+        job=job,
+        publish=publish_all,
     )
 
 
-def parse_line(line: bytes) -> dict[str, Any]:
-    """One line of a feed, validated: a product document.
-
-    Raises:
-        InvalidEvent: it is no JSON, or breaks the wire format.
-    """
-    try:
-        document = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InvalidEvent("", f"not JSON: {error}") from error
-    event = parse_product_event(UPSERT, document)
-    assert isinstance(event, Upsert)
-    return dict(document)
+def _clear(run: Run, position: RefreshPosition) -> None:
+    """What was noted for later steps is needed no longer."""
+    run.notes.drop("products", "images", "folders", "listed", seen_in(position))
+    forget()

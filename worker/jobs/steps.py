@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from recommender import metrics
 from recommender.errors import BrokerUnavailable, InvalidEvent, JobStopped, TransientError
+from recommender.events import parse_catalog_job
 from worker.broker import broker_errors
 from worker.celery import BULK
 from worker.delivery import MAX_DELAY_S, Delivery
-from worker.jobs.book import Asked, Begun, JobRecord, Progress, State, Step
+from worker.jobs.book import Asked, Begun, JobRecord, Progress, State, Step, job_scope
 from worker.publish import CURSOR
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,29 @@ def run_job(delivery: Delivery, scope: str, start: P, work: Work[P]) -> None:
         _tell_end(delivery, step.job, "cancelled", "")
     else:
         _tell_over(delivery, step)
+
+
+def noting_refusals(handle: Callable[[Delivery], None]) -> Callable[[Delivery], None]:
+    """`handle`, but what it refuses before its job has begun is a job that failed, for those who follow it.
+
+    Arguments that break the wire format are a dead letter only: they say no scope.
+    """
+
+    def noting(delivery: Delivery) -> None:
+        delivery.on_burial.append(lambda error: _note_refusal(delivery, error))
+        handle(delivery)
+
+    return noting
+
+
+def _note_refusal(delivery: Delivery, error: BaseException) -> None:
+    try:
+        scope = job_scope(parse_catalog_job(delivery.type, delivery.kwargs))
+        job = _read(delivery).job
+    except InvalidEvent:
+        return
+    message = f"{type(error).__name__}: {error}"
+    delivery.runtime.jobs.refuse(job, Asked(delivery.type, scope, delivery.kwargs, {}), message)
 
 
 class _Run:

@@ -37,9 +37,10 @@ def _work() -> None:
     from celery import signals  # noqa: PLC0415  # what is changed above must come first
 
     from recommender.images.s3 import S3Store  # noqa: PLC0415
-    from worker.jobs import refresh, steps  # noqa: PLC0415
+    from worker.jobs import steps  # noqa: PLC0415
+    from worker.refresh import comparing  # noqa: PLC0415
 
-    refresh.MAX_DOCUMENTS = LINES_A_STEP  # type: ignore[attr-defined]  # its own import of it
+    comparing.PART_RECORDS = LINES_A_STEP
     steps.JOB_STEP_S = 0
     in_hand = local()
     create = S3Store.__init__
@@ -55,7 +56,8 @@ def _work() -> None:
 
     def create_and_listen(store: S3Store, *args: Any) -> None:
         create(store, *args)
-        store.client.meta.events.register("before-sign.s3.GetObject", name_message)
+        for operation in ("HeadObject", "GetObject"):
+            store.client.meta.events.register(f"before-sign.s3.{operation}", name_message)
 
     signals.task_prerun.connect(begin, weak=False)
     S3Store.__init__ = create_and_listen  # type: ignore[assignment,method-assign]

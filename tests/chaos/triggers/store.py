@@ -1,7 +1,7 @@
 """An object store of the S3 protocol in the harness's own process: it knows who reads the scheduled feed.
 
-Every reading from the start is given a feed of its own, with products that no other has; so what was
-published says from which reading it came.
+Every message is given a feed of its own, with products that no other has; so what was published says from
+which reading it came.
 """
 
 import hashlib
@@ -23,13 +23,14 @@ BUCKET = "shop"
 FEED = "feeds/nightly.jsonl"
 PRODUCTS = 32
 """In each reading of the feed."""
+MODIFIED = "Mon, 01 Jan 2024 00:00:00 GMT"
 PAUSE_S = 0.15
 """What each answer about the feed takes, so that kills meet it."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """One GET of the scheduled feed. `reading` counts those from the start; a later part belongs to one."""
+    """One GET of the scheduled feed. `reading` counts the messages that read it."""
 
     reading: int
     message: str
@@ -45,6 +46,8 @@ class Store:
         self.reads: list[Read] = []
         self.starting = 0
         """Readings from the start that are under way."""
+        self._readings: dict[str, int] = {}
+        """By message."""
         self._lock = Lock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
@@ -75,37 +78,43 @@ class Store:
             for n in range(PRODUCTS)
         ]
 
-    def answer(self, path: str, headers: Mapping[str, str]) -> tuple[HTTPStatus, dict[str, str], bytes]:
+    def answer(
+        self, method: str, path: str, headers: Mapping[str, str]
+    ) -> tuple[HTTPStatus, dict[str, str], bytes]:
         """Status, headers and body."""
         asked = headers.get("range")
         offset = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if path == f"/{BUCKET}/{FEED}":
-            data, etag = self._read_feed(headers, offset)
+            reading = self._reading_for(headers.get(FEED_FOR, ""))
+            if method == "GET":
+                self._note(reading, headers.get(FEED_FOR, ""), offset)
+            lines = "".join(f"{json.dumps(document)}\n" for document in self.documents(reading))
+            data, etag = lines.encode(), f'"{reading}"'
         elif (found := self.objects.get(f"s3:/{path}")) is not None:
             data, etag = found, f'"{hashlib.md5(found, usedforsecurity=False).hexdigest()}"'
         else:
             return HTTPStatus.NOT_FOUND, {}, b"<Error><Code>NoSuchKey</Code></Error>"
         if headers.get("if-none-match") == etag:
             return HTTPStatus.NOT_MODIFIED, {"ETag": etag}, b""
-        if not offset:
-            return HTTPStatus.OK, {"ETag": etag}, data
+        if asked is None:
+            return HTTPStatus.OK, {"ETag": etag, "Last-Modified": MODIFIED}, data
         if offset >= len(data):
             return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {}, b"<Error><Code>InvalidRange</Code></Error>"
         part = f"bytes {offset}-{len(data) - 1}/{len(data)}"
         return HTTPStatus.PARTIAL_CONTENT, {"ETag": etag, "Content-Range": part}, data[offset:]
 
-    def _read_feed(self, headers: Mapping[str, str], offset: int) -> tuple[bytes, str]:
-        """The feed of this reading, or of the one that goes on; and its ETag."""
+    def _reading_for(self, message: str) -> int:
+        """The same one whenever the message comes again."""
+        with self._lock:
+            return self._readings.setdefault(message, len(self._readings) + 1)
+
+    def _note(self, reading: int, message: str, offset: int) -> None:
         with self._lock:
             self.starting += not offset
-            following = max((read.reading for read in self.reads), default=0) + 1
-            reading = int(headers["if-match"].strip('"')) if offset else following
-            self.reads.append(Read(reading, headers.get(FEED_FOR, ""), offset, time.time()))
+            self.reads.append(Read(reading, message, offset, time.time()))
         time.sleep(PAUSE_S)
         with self._lock:
             self.starting -= not offset
-        lines = "".join(f"{json.dumps(document)}\n" for document in self.documents(reading))
-        return lines.encode(), f'"{reading}"'
 
 
 class _Server(ThreadingHTTPServer):
@@ -121,13 +130,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:  # named by its base
         headers = {name.lower(): value for name, value in self.headers.items()}
-        status, more, body = self.store.answer(self.path.partition("?")[0], headers)
+        status, more, body = self.store.answer(self.command, self.path.partition("?")[0], headers)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         for name, value in more.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815  # named by its base
 
     def log_message(self, *_: Any) -> None:
         """It says nothing."""

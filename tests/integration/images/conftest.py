@@ -23,10 +23,11 @@ Answer = Callable[["Handler"], None]
 
 @dataclass
 class FaultServer:
-    """`answer` is called for every GET; `seen` keeps the path and headers of each."""
+    """`answer` is called for every GET, `head` for every HEAD; `seen` keeps path and headers of each GET."""
 
     port: int
     answer: Answer
+    head: Answer
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     released: Event = field(default_factory=Event)  # ends answers that wait
 
@@ -38,6 +39,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.state.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.state.answer(self)
+
+    def do_HEAD(self) -> None:
+        self.state.head(self)
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         """Answer in full; `Content_Length` may lie."""
@@ -75,7 +79,7 @@ def serving(tls: ssl.SSLContext | None = None) -> Iterator[FaultServer]:
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients hang up on purpose
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    state = FaultServer(server.server_address[1], lambda handler: handler.reply(404))
+    state = FaultServer(server.server_address[1], *[lambda handler: handler.reply(404)] * 2)
     handler.state = state  # type: ignore[attr-defined]
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

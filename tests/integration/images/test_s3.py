@@ -7,7 +7,6 @@ import pytest
 
 from config.settings import ImageSettings, S3Settings
 from recommender.errors import (
-    FeedError,
     ImageNotAllowed,
     ImageNotFound,
     ImageStoreUnavailable,
@@ -237,18 +236,6 @@ def test_an_answer_in_drops_is_given_up(
         faulty.fetch(URI)
 
 
-def test_a_stream_in_drops_is_given_up(faulty: ImageSource, http_server: Any) -> None:
-    http_server.answer = lambda handler: handler.drip(BEGINNING + b"Content-Length: 9999\r\n\r\n")
-    with pytest.raises(ImageStoreUnavailable):
-        read(faulty, URI)
-
-
-def test_a_stream_without_a_length_is_not_taken_for_whole(faulty: ImageSource, http_server: Any) -> None:
-    http_server.answer = lambda handler: handler.send(BEGINNING + b"\r\na line\n")
-    with pytest.raises(ImageStoreUnavailable, match="no length"):
-        read(faulty, URI)
-
-
 @pytest.mark.parametrize(
     "raw",
     [
@@ -329,55 +316,3 @@ def test_many_threads_share_one_client(source: ImageSource, s3: Any) -> None:
     with ThreadPoolExecutor(12) as pool:
         found = [fetched.data for fetched in pool.map(source.fetch, uris) if fetched is not None]
     assert found == [str(n).encode() for n in range(40)]
-
-
-def read(source: ImageSource, uri: str, **where: Any) -> tuple[str, list[bytes]]:
-    with source.stream(uri, **where) as stream:
-        return stream.etag, list(stream.chunks)
-
-
-def test_a_stream_has_no_size_limit(source: ImageSource, s3: Any) -> None:
-    data = bytes(range(256)) * 4000
-    _, chunks = read(source, s3.put("feed.jsonl", data))
-    assert b"".join(chunks) == data
-    assert len(chunks) > 1
-
-
-def test_a_stream_goes_on_where_it_was_unless_the_object_has_changed(source: ImageSource, s3: Any) -> None:
-    uri = s3.put("feed.jsonl", b"0123456789")
-    etag, _ = read(source, uri)
-    assert read(source, uri, start=4, etag=etag) == (etag, [b"456789"])
-    assert read(source, uri, start=10, etag=etag) == (etag, [])
-    s3.put("feed.jsonl", b"abcdefgh")
-    changed, chunks = read(source, uri, start=4, etag=etag)
-    assert chunks == [b"abcdefgh"]
-    assert changed != etag
-
-
-@pytest.mark.parametrize("headers", [{"ETag": '"other"', "Content_Range": "bytes 1-2/3"}, {"ETag": '"e"'}])
-def test_a_store_that_ignores_what_was_asked_is_read_from_the_start(
-    faulty: ImageSource, http_server: Any, headers: dict[str, str]
-) -> None:
-    http_server.answer = lambda handler: handler.reply(
-        206, b"bc" if "Range" in handler.headers else b"abc", **headers
-    )
-    assert read(faulty, URI, start=1, etag='"e"')[1] == [b"abc"]
-
-
-@pytest.mark.parametrize(
-    ("uri", "said"),
-    [
-        (f"s3://{BUCKET}/no-feed", "NoSuchKey"),
-        ("s3://elsewhere/feed", "LOOKALIKE_S3__BUCKETS"),
-        ("https://shop.example/feed", "only s3://"),
-    ],
-)
-def test_a_feed_that_is_not_there(source: ImageSource, uri: str, said: str) -> None:
-    with pytest.raises(FeedError, match=said):
-        read(source, uri)
-
-
-def test_a_stream_that_breaks_off(faulty: ImageSource, http_server: Any) -> None:
-    http_server.answer = lambda handler: handler.reply(200, b"a line\n", Content_Length="800")
-    with pytest.raises(ImageStoreUnavailable):
-        read(faulty, URI)

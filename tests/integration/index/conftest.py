@@ -58,8 +58,11 @@ def open_shop(
             index = {"url": REAL_SERVER, "grpc_port": grpc_port}
             cleanup.callback(_remove_collections, suffix)
 
-        def open_(catalog: str = "shop", attributes: tuple[str, ...] = ATTRIBUTES) -> IndexEngine:
-            settings = make_settings(catalog=f"{catalog}-{suffix}", index={**index, "attributes": attributes})
+        def open_(
+            catalog: str = "shop", attributes: tuple[str, ...] = ATTRIBUTES, **others: object
+        ) -> IndexEngine:
+            asked = {**index, "attributes": attributes, **others}
+            settings = make_settings(catalog=f"{catalog}-{suffix}", index=asked)
             engine = open_engine(settings)
             cleanup.callback(engine.close)
             return engine

@@ -36,6 +36,12 @@ _UPDATE_MODES = {
 }
 
 
+_DATATYPES = {
+    q.Datatype.Default: edge.VectorStorageDatatype.Float32,
+    q.Datatype.Float16: edge.VectorStorageDatatype.Float16,
+}
+
+
 @dataclass
 class Collection:
     shard: edge.EdgeShard
@@ -49,7 +55,7 @@ class QdrantState:
     folder: Path
     collections: dict[str, Collection] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
-    version: str = "1.17.0"
+    version: str = "1.20.0"
     update_status: Any = q.UpdateStatus.Completed
     requests: list[Any] = field(default_factory=list)
 
@@ -91,6 +97,8 @@ class Collections(q.CollectionsServicer):
                 multivector_config=edge.MultiVectorConfig(
                     {q.MaxSim: edge.MultiVectorComparator.MaxSim}[params.multivector_config.comparator]
                 ),
+                datatype=_DATATYPES[params.datatype],
+                quantization_config=_codes(params.quantization_config),
             )
             for vector, params in request.vectors_config.params_map.map.items()
         }
@@ -281,11 +289,30 @@ def _query(query: Any) -> edge.QueryRequest:
     return edge.QueryRequest(
         query=edge.Query.Nearest([list(row.data) for row in nearest.multi_dense.vectors], using=query.using),
         filter=_filter(query.filter),
-        params=edge.SearchParams(exact=True),
+        params=_params(query.params),
         limit=query.limit,
         with_payload=_with_payload(query.with_payload),
         with_vector=query.with_vectors.enable,
     )
+
+
+def _params(params: Any) -> edge.SearchParams:
+    """Without a graph there is nothing but codes that a search could be inexact by."""
+    if params.exact or not params.HasField("quantization"):
+        return edge.SearchParams(exact=True)
+    asked = {name.name: value for name, value in params.quantization.ListFields()}
+    return edge.SearchParams(quantization=edge.QuantizationSearchParams(**asked))
+
+
+def _codes(config: Any) -> Any:
+    kind = config.WhichOneof("quantization")
+    if kind == "turboquant":
+        assert config.turboquant.bits == q.TurboQuantBitSize.Bits4
+        return edge.TurboQuantQuantizationConfig(bits=edge.TurboQuantBitSize.Bits4)
+    if kind == "scalar":
+        return edge.ScalarQuantizationConfig(edge.ScalarType.Int8)
+    assert kind is None, f"{kind} is not known here"
+    return None
 
 
 def _filter(filter_: Any) -> edge.Filter:

@@ -39,7 +39,7 @@ def test_an_old_server_is_refused_at_start_up(
     port, state = server
     settings = make_settings(index={"url": "http://127.0.0.1", "grpc_port": port})
     state.version = "1.16.3"
-    with pytest.raises(StartupError, match=r"is 1\.16\.3; conditional writes need 1\.17 or newer"):
+    with pytest.raises(StartupError, match=r"is 1\.16\.3; writing by condition needs 1\.17 or newer"):
         open_engine(settings)
     state.version = "2.0.0-dev"
     open_engine(settings).close()

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class Jobs:
         identity: str = "job",
         headers: dict[str, Any] | None = None,
         *,
+        args: Sequence[Any] = (),
         killed: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -42,7 +43,7 @@ class Jobs:
         delivery_info = {"routing_key": "catalog"}
         task.push_request(id=identity, delivery_info=delivery_info, properties=properties, **ours)
         try:
-            deliver(task, (), kwargs, self.bodies[name])
+            deliver(task, args, kwargs, self.bodies[name])
         finally:
             task.pop_request()
         if not killed:
@@ -72,6 +73,13 @@ class Jobs:
             self.run_next()
             steps_done += 1
         return steps_done
+
+    def apply_all(self) -> None:
+        """Handle what is in `bulk`, the oldest first, until nothing is."""
+        while waiting := self.queued("bulk"):
+            for message in waiting:
+                self.runtime.redis.rpop("bulk")
+                self.run(message["headers"]["task"], message["headers"]["id"], args=message["args"])
 
     def queued(self, queue: str) -> list[dict[str, Any]]:
         """The messages of a queue, oldest first."""

@@ -9,12 +9,12 @@ import redis
 from celery import Celery, Task
 from prometheus_client import REGISTRY
 
-from recommender.errors import ImageStoreUnavailable, JobStopped
+from recommender.errors import ImageStoreUnavailable, InvalidEvent, JobStopped
 from tests.integration.worker.by_hand import Jobs
 from worker.delivery import Delivery
 from worker.jobs import book_scripts, steps
 from worker.jobs.book import JobRecord, scope_of
-from worker.jobs.steps import Job, Position, run_job
+from worker.jobs.steps import Job, Position, noting_refusals, run_job
 from worker.publish import CURSOR
 
 REFRESH = "catalog.refresh"
@@ -209,6 +209,25 @@ def test_what_fails_for_good_is_a_dead_letter_and_the_job_has_failed(jobs: Jobs,
     assert only(jobs).state == "failed"
     assert only(jobs).message == "ZeroDivisionError: who knows why"
     assert counter.counted == [0]
+
+
+def test_what_is_refused_before_it_begins_is_a_job_that_failed(jobs: Jobs, counter: Counter) -> None:
+    def refuse(*_: Any) -> None:
+        raise InvalidEvent("feed", "not this one")
+
+    jobs.run(REFRESH, feed="s3://b/f")
+    jobs.bodies = {REFRESH: noting_refusals(refuse)}
+    jobs.run(REFRESH, "refused", feed="s3://b/f")
+    jobs.run(REFRESH, "no feed at all")
+    runs, refused = jobs.runtime.jobs.list()
+    assert (runs.state, refused.state) == ("running", "failed")
+    assert (refused.scope, refused.message) == (runs.scope, "InvalidEvent: feed: not this one")
+    assert refused.ended_at > 0
+    assert jobs.runtime.dead_letters.count() == 2
+    jobs.bodies = {REFRESH: noting_refusals(counter)}
+    counter.before = refuse
+    jobs.run_next()
+    assert [one.state for one in jobs.runtime.jobs.list()] == ["failed"] * 2
 
 
 def test_a_first_step_that_is_tried_again_is_the_same_job(jobs: Jobs, counter: Counter) -> None:

@@ -1,10 +1,7 @@
 """Catalog jobs as chains of steps, on a real broker, with a real index and S3 over HTTP."""
 
 import json
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
@@ -17,16 +14,17 @@ from prometheus_client import REGISTRY
 
 from recommender.errors import FeedError, ImageStoreUnavailable
 from recommender.events import parse_product_event
-from recommender.images.s3 import Streamed
 from tests.integration.worker.by_hand import Jobs
-from worker import runtime
 from worker.celery import SCHEDULED_REFRESH
 from worker.delivery import Delivery
+from worker.feeds.s3 import S3Feed
+from worker.feeds.store import Part
 from worker.jobs import refresh, reindex, steps
 from worker.jobs.dead_letters import DeadLetter
 from worker.jobs.refresh import refresh_job, scheduled_refresh_job
 from worker.jobs.reindex import reindex_job
 from worker.publish import CURSOR
+from worker.refresh import comparing
 from worker.replay import replay
 from worker.runtime import open_runtime
 from worker.stream import StreamConsumer
@@ -49,7 +47,7 @@ def _nothing(_: Task) -> None:
 def open_jobs(
     redis_server: Any, make_settings: Any, weights: Path, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OpenJobs]:
-    monkeypatch.setattr(refresh, "MAX_DOCUMENTS", 2)
+    monkeypatch.setattr(comparing, "PART_RECORDS", 2)
     monkeypatch.setattr(reindex, "MAX_DOCUMENTS", 2)
     opened = []
     app = Celery("jobs", broker=redis_server.url, set_as_current=False)
@@ -90,6 +88,13 @@ def feed(s3: Any, document: Callable[..., dict[str, Any]]) -> Callable[[int], st
     return make
 
 
+def reach_the_feed(jobs: Jobs, uri: str) -> None:
+    """Do the first steps of a refresh, up to the first part of its feed."""
+    jobs.run("catalog.refresh", feed=uri)
+    while not jobs.published():
+        jobs.run_next()
+
+
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """One part a step."""
@@ -109,18 +114,17 @@ def test_a_page_is_bounded_in_bytes_too(jobs: Jobs, feed: Any, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("short_steps")
-def test_a_step_ends_and_another_goes_on(jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_step_ends_and_another_goes_on(jobs: Jobs, feed: Any) -> None:
     uri = feed(6)
-    with caplog.at_level(logging.INFO):
-        jobs.run("catalog.refresh", feed=uri)
-        (message,) = jobs.queued("catalog")
-        assert message["headers"]["id"] == "job"
-        assert message["headers"]["eta"] is None
-        assert message["kwargs"] == {"feed": uri}
-        assert jobs.run_all() == 3
+    jobs.run("catalog.refresh", feed=uri)
+    (message,) = jobs.queued("catalog")
+    assert message["headers"]["id"] == "job"
+    assert message["headers"]["eta"] is None
+    assert message["kwargs"] == {"feed": uri}
+    assert jobs.run_all() == 6  # the listing, three parts of the feed, its end, what is gone
     assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
-    (done,) = [vars(record) for record in caplog.records if record.message == "feed_published"]
-    assert (done["products"], done["bad_lines"]) == (6, 0)
+    report = jobs.runtime.jobs.list(1)[0].report
+    assert (report["records"], report["new"], report["failed"]) == (6, 6, {})
 
 
 @pytest.mark.usefixtures("short_steps")
@@ -160,7 +164,7 @@ def test_the_first_step_that_was_killed_does_not_fork_the_chain(jobs: Jobs, feed
 def test_what_was_not_written_down_is_repeated_and_no_more(
     jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs.run("catalog.refresh", feed=feed(6))
+    reach_the_feed(jobs, feed(6))
     (message,) = jobs.queued("catalog")
 
     def killed(*_: Any) -> None:
@@ -189,7 +193,7 @@ def test_a_step_whose_worker_ended_before_does_one_part(jobs: Jobs, feed: Any) -
     jobs.runtime.deliveries.begin(jobs.take("7"))  # and then its worker was killed
     jobs.tags = iter((7, 8))
     jobs.run("catalog.refresh", feed=uri)
-    assert jobs.published() == [["p0", "p1"]]
+    assert jobs.runtime.jobs.list(1)[0].phase == "scanning"
     jobs.run_next()
     assert jobs.published() == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
 
@@ -198,7 +202,7 @@ def test_a_step_whose_worker_ended_before_does_one_part(jobs: Jobs, feed: Any) -
 def test_a_feed_that_changed_meanwhile_is_read_from_its_start(
     jobs: Jobs, feed: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jobs.run("catalog.refresh", feed=feed(4))
+    reach_the_feed(jobs, feed(4))
     feed(3)
     jobs.run_all()
     assert jobs.published() == [["p0", "p1"], ["p0", "p1"], ["p2"]]
@@ -207,21 +211,15 @@ def test_a_feed_that_changed_meanwhile_is_read_from_its_start(
 
 def test_what_fails_midway_goes_on_from_there(jobs: Jobs, feed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = feed(6)
-    source = jobs.runtime.resources.source
+    whole = S3Feed.stream
 
-    class BreaksOff:
-        @contextmanager
-        def stream(self, uri: str, **where: Any) -> Iterator[Streamed]:
-            with source.stream(uri, **where) as stream:
-                yield Streamed(stream.etag, self.half_of(b"".join(stream.chunks)))
+    def half(store: S3Feed, part: Part, start: int) -> Generator[bytes, None, None]:
+        data = b"".join(whole(store, part, start))
+        yield data[: len(data) // 2]
+        raise ImageStoreUnavailable("it broke off")
 
-        def half_of(self, data: bytes) -> Iterator[bytes]:
-            yield data[: len(data) // 2]
-            raise ImageStoreUnavailable("it broke off")
-
-    broken = replace(jobs.runtime, resources=replace(jobs.runtime.resources, source=BreaksOff()))
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "_open", [broken])
+        patch.setattr(S3Feed, "stream", half)
         jobs.run("catalog.refresh", feed=uri)
     assert jobs.published() == [["p0", "p1"]]
     (message,) = jobs.queued("catalog")
@@ -325,19 +323,19 @@ def test_a_message_keeps_its_slot_when_it_comes_again_in_the_time_of_another(
         raise Reject("killed", requeue=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, "publish_feed", killed)
+        patch.setattr(refresh, "refresh_from", killed)
         with pytest.raises(Reject):
             jobs.run(SCHEDULED_REFRESH, "first")
     jobs.run(SCHEDULED_REFRESH, "another")
     assert jobs.published() == []
     clock(70)
     jobs.run(SCHEDULED_REFRESH, "second")
-    assert len(jobs.published()) == 1
+    assert len(jobs.queued("catalog")) == 1
     clock(90)
     jobs.run(SCHEDULED_REFRESH, "first")  # and waits for the other to end
-    assert len(jobs.published()) == 1
+    assert len(jobs.queued("catalog")) == 2
     clock(130)  # and their continuations in the time of the third
-    assert jobs.run_all() == 6
+    jobs.run_all()
     assert len(jobs.published()) == 4
 
 

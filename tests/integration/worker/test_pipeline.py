@@ -102,6 +102,34 @@ def test_only_what_changed_is_embedded_again(
     assert [(image.uri, image.row) for image in alone.images] == [(back, 0)]
 
 
+def test_images_are_looked_at_again_for_what_has_changed_alone(
+    pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    front, back, late = (f"s3://{s3.bucket}/{n}.jpg" for n in range(3))
+    s3.put("0.jpg", photo(0))
+    s3.put("1.jpg", photo(1))
+    pipeline.apply([upsert("a", front, back, late)])
+    before = resources.index.read(["a"], vectors=True)["a"]
+    look = Embed(id="a", only_changed=True)
+    assert (report := pipeline.apply([look])).embedded == 0
+    assert (report.images, len(report.failed)) == (3, 1)
+
+    s3.put("1.jpg", photo(5))
+    s3.put("2.jpg", photo(6))
+    report = pipeline.apply([look])
+    assert (report.embedded, report.failed) == (2, [])
+    after = resources.index.read(["a"], vectors=True)["a"]
+    assert [image.row for image in after.images] == [0, 1, 2]
+    np.testing.assert_allclose(after.vectors[0], before.vectors[0], atol=1e-6)
+    assert not np.allclose(after.vectors[1], before.vectors[1], atol=1e-3)
+    assert after.state == before.state
+
+    s3.client.delete_object(Bucket=s3.bucket, Key="1.jpg")
+    report = pipeline.apply([look, Embed(id="unknown", only_changed=True)])
+    assert ([failure.image for failure in report.failed], len(report.stale)) == ([back], 1)
+    assert len(resources.index.read(["a"], vectors=True)["a"].vectors) == 2
+
+
 def test_patches_and_deletes_touch_no_image(
     pipeline: Pipeline, resources: Any, upsert: Any, s3: Any, photo: Callable[[int], bytes]
 ) -> None:

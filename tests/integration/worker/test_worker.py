@@ -199,7 +199,7 @@ def test_of_several_schedules_one_has_the_slot(
     shop.wait_for_product("a")
     wait_for("the others are skipped", lambda: shop.said().count("refresh_skipped") == 2)
     wait_for("nothing is left", lambda: shop.in_hand() == 0)
-    assert shop.said().count("feed_published") == 1
+    assert shop.said().count("feed_refreshed") == 1
     assert shop.dead_letters() == []
 
 

@@ -47,3 +47,16 @@ def test_an_object_is_fetched_once(source: ImageSource) -> None:
 def test_what_is_not_there_is_not_found(source: ImageSource, key: str) -> None:
     with pytest.raises(ImageNotFound):
         source.fetch(f"s3://bucket/{key}")
+
+
+def test_a_bucket_is_listed_as_its_objects_are_fetched(source: ImageSource, tmp_path: Path) -> None:
+    bucket = tmp_path / "root" / "bucket"
+    for number in range(1001):
+        (bucket / f"b{number:04}").write_bytes(b"")
+    first = source.list_objects("bucket", "b", "")
+    assert (len(first.objects), first.more) == (1000, True)
+    last = source.list_objects("bucket", "b", first.objects[-1][0])
+    assert ([key for key, _ in last.objects], last.more) == (["b1000"], False)
+    ((key, etag),) = source.list_objects("bucket", "a", "").objects
+    assert key == "a b.jpg"
+    assert source.fetch("s3://bucket/a b.jpg", etag=etag) is None

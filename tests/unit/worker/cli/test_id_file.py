@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 
-from worker.cli import id_file
+from recommender import events
 from worker.cli.id_file import read_ids
 
 
@@ -33,7 +33,7 @@ def test_an_id_a_line_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_bad_file_is_refused(
     data: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(id_file, "MOST_IDS", 2)
+    monkeypatch.setattr(events, "MAX_SCOPE_IDS", 2)
     path = tmp_path / "ids"
     path.write_bytes(data)
     with pytest.raises(typer.BadParameter, match=said):
