@@ -95,7 +95,10 @@ class IndexSettings(_Group):
 class EncoderSettings(_Group):
     """The model that turns images into vectors."""
 
-    name: str = Field("compact", description="a name of the registry: compact, resnet50, ...")
+    name: str = Field(
+        "compact",
+        description="what a new catalog begins with, by its name in the registry: compact, resnet50, ...",
+    )
     weights: str | None = Field(
         None, description="local .safetensors or .pt file; the registry's own weights when unset"
     )

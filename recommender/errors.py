@@ -5,6 +5,7 @@ LookalikeError
 │   ├── ImageStoreUnavailable    S3 or an https host: 5xx, timeout, connection, throttling
 │   ├── IndexUnavailable         Qdrant: timeout, connection
 │   ├── BrokerUnavailable        Redis: timeout, connection, out of memory
+│   ├── PairMissing              a collection that a running swap needs is not open in this process
 │   ├── RaceLost                 other writers kept winning the compare-and-swap
 │   ├── ProcessLost              the process that had an image to itself ended or hung
 │   ├── FeedUnavailable          a feed's https host: 5xx, timeout, connection, a short answer
@@ -53,6 +54,10 @@ class IndexUnavailable(TransientError):
 
 class BrokerUnavailable(TransientError):
     """Redis answered with an error of its own, or not at all."""
+
+
+class PairMissing(TransientError):
+    """A pair that a running swap writes messages to is not open in this process; the message says why."""
 
 
 class RaceLost(TransientError):

@@ -54,10 +54,15 @@ RATE_LIMIT_SKIPPED = Counter(
     "lookalike_rate_limit_skipped_total", "Requests that nobody counted, since the limiter's Redis was away"
 )
 
-# The encoder
+# The encoders
+PAIR_SERVES = Gauge(
+    "lookalike_pair_serves",
+    "1 for the pair of collection and encoder that new questions use, 0 for one that is open beside it",
+    ["encoder"],
+)
 ENCODER_INFO = Gauge(
     "lookalike_encoder_info",
-    "1 for the encoder that is loaded",
+    "1 for each encoder that is loaded",
     ["encoder", "device", "runtime", "precision"],
 )
 ENCODE_BATCH_SIZE = Histogram(

@@ -11,11 +11,15 @@ from config.settings import EncoderSettings, Settings
 from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.load import load_encoder
 from recommender.encoders.protocol import Encoder
+from recommender.following import Follower
 from recommender.images.source import ImageSource
-from recommender.index.open import open_engine, open_serving_index
+from recommender.index.open import open_engine
 from recommender.index.protocol import IndexEngine, ProductIndex
-from recommender.index.recall import RecallSampler
+from recommender.pairs import PairOpener
+from recommender.redis_client import open_redis
+from recommender.serving import Serving
 from recommender.similar import Recommender
+from recommender.swap_state import Kind, SwapBook
 from recommender.waiting import Stopped, wait_for, without_password
 
 log = logging.getLogger(__name__)
@@ -24,15 +28,39 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Resources:
-    """The expensive parts of a process. Every one is thread-safe, save `encoder`: ask the batcher."""
+    """The expensive parts of a process. Every one is thread-safe, save `encoder`: ask the batcher.
+
+    `encoder`, `batcher`, `index` and `recommender` are those of the pair that serves now, for processes that
+    don't follow the alias. Where it may be flipped, whoever asks twice takes one pair by `serving.lease()`.
+    """
 
     engine: IndexEngine
-    encoder: Encoder
-    index: ProductIndex
-    batcher: DynamicBatcher
+    serving: Serving
+    opener: PairOpener
     source: ImageSource
-    recommender: Recommender
+    follower: Follower | None
+    """None in a process that keeps what it began with."""
     _closing: "ExitStack[None]" = field(repr=False, compare=False)
+
+    @property
+    def encoder(self) -> Encoder:
+        """That of the serving pair."""
+        return self.serving.current.encoder
+
+    @property
+    def batcher(self) -> DynamicBatcher:
+        """That of the serving pair."""
+        return self.serving.current.batcher
+
+    @property
+    def index(self) -> ProductIndex:
+        """That of the serving pair."""
+        return self.serving.current.index
+
+    @property
+    def recommender(self) -> Recommender:
+        """That of the serving pair."""
+        return self.serving.current.recommender
 
     def close(self) -> None:
         """Close all of it, the last built first; safe to call twice."""
@@ -52,11 +80,17 @@ def open_resources(
     load: Callable[[EncoderSettings], Encoder] = load_encoder,
     *,
     stopped: Stopped | None = None,
+    following: Kind | None = None,
 ) -> Resources:
     """Build all of it; what was built is closed again when a later part fails.
 
-    The index comes first: that another process owns it is known at once, a model takes seconds.
-    `load` is another way to an encoder. With `stopped` the index is waited for.
+    The encoder is that of the collection which the alias names; the settings' own for a catalog that begins.
+
+    Args:
+        settings: the whole tree.
+        load: another way to an encoder.
+        stopped: the index is waited for, until it says so.
+        following: what this process is, if it follows alias and swaps from then on.
 
     Raises:
         StartupError: this process must not start; the message says why.
@@ -64,7 +98,7 @@ def open_resources(
         ShuttingDown: `stopped` said so while it waited.
     """
 
-    def reached(attempt: Callable[[], T]) -> T:
+    def reached(attempt: Callable[[], T], /) -> T:
         where = without_password(settings.index_url)
         return attempt() if stopped is None else wait_for("index", where, attempt, stopped)
 
@@ -73,18 +107,23 @@ def open_resources(
         stack.callback(log.info, "resources_closed")
         engine = reached(lambda: open_engine(settings))
         stack.callback(engine.close)
-        encoder = load(settings.encoder)
-        index = reached(lambda: open_serving_index(engine, encoder.fingerprint, encoder.spec.dimension))
-        stack.callback(index.close)
-        if settings.index.recall_sample:
-            stack.callback(RecallSampler(index, settings.index.recall_sample).close)
-        batcher = DynamicBatcher(encoder, settings.encoder.max_batch_size)
-        stack.callback(batcher.close)
         source = ImageSource(settings.s3, settings.images)
         stack.callback(source.close)
-        recommender = Recommender(index, batcher, source, settings)
+        opener = PairOpener(engine, source, settings, load)
+        serving = Serving(opener.first(reached))
+        stack.callback(serving.close)
+        follower = None
+        if following is not None:
+            swaps = None
+            if settings.redis.url is not None:
+                client = stack.enter_context(open_redis(settings.redis))
+                swaps = SwapBook(client, settings.catalog)
+            follower = Follower(engine, serving, opener, swaps, following)
+            stack.callback(follower.close)
+            follower.start()
+        encoder = serving.current.encoder
         log.info(
             "resources_opened",
             extra={"encoder": encoder.fingerprint, "device": encoder.device, "index": settings.index_url},
         )
-        return Resources(engine, encoder, index, batcher, source, recommender, stack.pop_all())
+        return Resources(engine, serving, opener, source, follower, stack.pop_all())

@@ -12,6 +12,7 @@ from celery.exceptions import Reject
 
 from recommender import metrics
 from recommender.errors import BrokerUnavailable, EncoderLost, PermanentError, ShuttingDown, TransientError
+from recommender.serving import Pair
 from worker.celery import QUARANTINE, QUEUES, ROUTES, VISIBILITY_TIMEOUT_S
 from worker.deliveries import LIMIT
 from worker.embedding import ImageStage
@@ -107,12 +108,13 @@ class Delivery:
         self.watch.progress()
         return time.monotonic() - self.begun_at < STEP_S and not self.runtime.watchdog.is_shutting_down
 
-    def image_stage(self) -> ImageStage | None:
-        """What reads this message's images: None for the process's own stage."""
+    def image_stage(self, pair: Pair) -> ImageStage | None:
+        """What reads this message's images for a pair: None for the process's own stage."""
         if self.deliveries == 1:
             return None
         runtime, last = self.runtime, self.deliveries >= LIMIT
-        return Quarantined(runtime.image_process, runtime.deliveries, runtime.breakers, self.tag, last=last)
+        process, by = runtime.image_process, pair.settings
+        return Quarantined(process, by, runtime.deliveries, runtime.breakers, self.tag, last=last)
 
     def bury(self, document: Any, error: BaseException, image: str = "") -> DeadLetter:
         """The dead letter of one document of this message."""

@@ -1,7 +1,8 @@
 """Images in a process of their own, one at a time: what ends or wedges that process is known for certain.
 
 The child is spawned with the first image in quarantine, answers one request after the other and ends when
-nothing is asked of it for a while. Both ends of the pipe are in this file.
+nothing is asked of it for a while. It has the encoder that was asked for last. Both ends of the pipe are in
+this file.
 """
 
 import logging
@@ -43,6 +44,9 @@ IDLE_S = 60.0
 _TAKEN, _FETCHED = "taken", "fetched"
 
 
+_Asked = tuple[ImageKey, EncoderSettings]
+
+
 @dataclass(frozen=True, slots=True)
 class _Failed:
     """An exception of no known reason, which may not cross from one process to another itself."""
@@ -61,10 +65,11 @@ class ImageProcess:
         self._process: SpawnProcess | None = None
         self._pipe: Connection | None = None
 
-    def read(self, key: ImageKey, progress: Callable[[], None]) -> Outcome:
+    def read(self, key: ImageKey, by: EncoderSettings, progress: Callable[[], None]) -> Outcome:
         """Fetch, decode and embed one image; blocks until the child has answered or ended.
 
-        `progress` is called every second meanwhile: that the child has not hung is seen to here.
+        `by` is what the encoder is loaded by. `progress` is called every second meanwhile: that the child has
+        not hung is seen to here.
 
         Raises:
             ProcessLost: the child ended, or hung and was ended, while it had this image.
@@ -74,7 +79,7 @@ class ImageProcess:
         while not self._lock.acquire(timeout=1):
             progress()
         try:
-            pipe = self._hand_over(key, progress)
+            pipe = self._hand_over((key, by), progress)
             try:
                 return self._answer(pipe, progress)
             except (EOFError, OSError) as error:
@@ -100,12 +105,12 @@ class ImageProcess:
             raise RuntimeError(found.why)  # noqa: TRY004  # of whatever type it was
         return found
 
-    def _hand_over(self, key: ImageKey, progress: Callable[[], None]) -> Connection:
+    def _hand_over(self, asked: _Asked, progress: Callable[[], None]) -> Connection:
         """Give the image to a child that says it has it; one that was there may have ended by now, idle."""
         for _ in range(2):
             pipe = self._pipe or self._start()
             try:
-                pipe.send(key)
+                pipe.send(asked)
                 _next(pipe, START_WITHIN_S, progress)
             except (EOFError, OSError):
                 self._end()
@@ -144,6 +149,7 @@ class Quarantined:
     def __init__(
         self,
         process: ImageProcess,
+        by: EncoderSettings,
         deliveries: Deliveries,
         breakers: Breakers,
         tag: str,
@@ -151,6 +157,7 @@ class Quarantined:
         last: bool,
     ) -> None:
         self._process = process
+        self._by = by
         self._deliveries = deliveries
         self._breakers = breakers
         self._tag = tag
@@ -170,7 +177,7 @@ class Quarantined:
         looked: Future[Looked] = Future()
         self._deliveries.lend(self._tag)
         try:
-            outcome = self._process.read(key, progress)
+            outcome = self._process.read(key, self._by, progress)
             self._breakers.hear(key.uri, outcome)
             looked.set_result(Looked(outcome))
         except ProcessLost as error:
@@ -205,12 +212,15 @@ def _serve(pipe: Connection, settings: Settings) -> None:
         signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log)
     source = ImageSource(settings.s3, settings.images)
-    encoder = load_encoder(_for_one_image(settings.encoder))
+    loaded_by: EncoderSettings | None = None
     while pipe.poll(IDLE_S):
         try:
-            key: ImageKey = pipe.recv()
+            asked: _Asked = pipe.recv()
         except EOFError:
             return
+        key, by = asked
+        if by != loaded_by:
+            encoder, loaded_by = load_encoder(_for_one_image(by)), by
         pipe.send(_TAKEN)
         fetched = fetch(source, key)
         if isinstance(fetched, Fetched):

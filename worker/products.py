@@ -27,13 +27,15 @@ def apply_products(delivery: Delivery) -> None:
         EncoderLost: this process can't embed any more.
     """
     events, letters = _parsed(delivery)
-    report = delivery.runtime.pipeline.apply(
-        events,
-        images=delivery.image_stage(),
-        may_go_on=delivery.may_go_on,
-        must_end=lambda: delivery.runtime.watchdog.is_shutting_down,
-        progress=delivery.watch.progress,
-    )
+    runtime = delivery.runtime
+    with runtime.resources.serving.lease() as pair:
+        report = runtime.pipelines.of(pair).apply(
+            events,
+            images=delivery.image_stage(pair),
+            may_go_on=delivery.may_go_on,
+            must_end=lambda: runtime.watchdog.is_shutting_down,
+            progress=delivery.watch.progress,
+        )
     failed = {failure.event.id for failure in report.failed}
     metrics.EVENTS.labels("failed").inc(len(letters) + len(failed))
     _tell(delivery, report, failed=len(letters) + len(failed))

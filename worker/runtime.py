@@ -19,7 +19,7 @@ from worker.deliveries import Deliveries
 from worker.isolation import ImageProcess
 from worker.jobs.book import JobBook
 from worker.jobs.dead_letters import DeadLetters
-from worker.pipeline import Pipeline
+from worker.pipelines import Pipelines
 from worker.watchdog import Watchdog
 
 
@@ -29,7 +29,7 @@ class Runtime:
 
     settings: Settings
     resources: Resources
-    pipeline: Pipeline
+    pipelines: Pipelines
     dead_letters: DeadLetters
     redis: Redis
     jobs: JobBook
@@ -53,15 +53,14 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
     with (
         Watchdog(settings.worker.deadline_s, settings.worker.grace_s) as watchdog,
         reached_redis(settings, stopped) as client,
-        open_resources(settings, stopped=stopped) as resources,
+        open_resources(settings, stopped=stopped, following="worker") as resources,
         Breakers() as breakers,
-        Pipeline(resources.index, resources.batcher, resources.source, settings, breakers) as pipeline,
         closing(ImageProcess(settings)) as image_process,
     ):
         runtime = Runtime(
             settings,
             resources,
-            pipeline,
+            Pipelines(resources.source, settings, breakers),
             DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm),
             client,
             JobBook(client, settings.catalog, settings.redis.key_prefix or ""),

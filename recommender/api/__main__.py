@@ -22,7 +22,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings.log)
         # The signal handler's SystemExit cuts any waiting short.
-        with open_resources(settings, stopped=Event().wait) as resources:
+        with open_resources(settings, stopped=Event().wait, following="api") as resources:
             serve_in_main_thread(create_app(resources, settings), settings.api.host, settings.api.port)
     except (ConfigurationError, LookalikeError) as error:
         sys.stderr.write(f"{error}\n")

@@ -1,5 +1,6 @@
 """What a route may ask for; `async`, since FastAPI takes a thread for each that isn't."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -8,11 +9,18 @@ from pydantic import BaseModel, ConfigDict
 
 from config.settings import Settings
 from recommender.resources import Resources
+from recommender.serving import Pair
 
 
 async def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
+
+
+async def _pair(resources: Annotated[Resources, Depends(_resources)]) -> AsyncIterator[Pair]:
+    """Given back once the route's thread has ended, also where its answer came too late."""
+    with resources.serving.lease() as pair:
+        yield pair
 
 
 async def _settings(request: Request) -> Settings:
@@ -35,6 +43,8 @@ async def no_parameters(_: Annotated[_Nothing, Query()]) -> None:
 
 
 Owned = Annotated[Resources, Depends(_resources)]
+Serving = Annotated[Pair, Depends(_pair, scope="function")]
+"""The pair that answers this request, all of it."""
 Configured = Annotated[Settings, Depends(_settings)]
 ProductIdInPath = Annotated[str, Depends(_product_id)]
 """Of a route with `{product_id:path}`."""

@@ -4,7 +4,10 @@ from collections.abc import Hashable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from typing import Any, Literal
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,11 +55,15 @@ class Backlog:
 
     def __init__(self) -> None:
         self._queues: dict[Priority, FairQueue[Item]] = {priority: FairQueue() for priority in PRIORITIES}
-        for priority, queue in self._queues.items():
-            metrics.ENCODE_QUEUE_DEPTH.labels(priority).set_function(queue.__len__)
+        with _adding:
+            _all.add(self)
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+    def waiting(self, priority: Priority) -> int:
+        """How many items of a priority wait."""
+        return len(self._queues[priority])
 
     def has_room(self, priority: Priority, caller: Hashable, at_most: int) -> bool:
         """Whether one more item may wait beside `at_most` others.
@@ -87,3 +94,17 @@ class Backlog:
         """Take whatever waits, of any kind."""
         batches = iter(lambda: self.take(len(self)), [])
         return [item for batch in batches for item in batch]
+
+
+_all: "WeakSet[Backlog]" = WeakSet()
+"""Those of all encoders of the process."""
+_adding = Lock()
+
+
+def _waiting(priority: Priority) -> int:
+    with _adding:
+        return sum(backlog.waiting(priority) for backlog in _all)
+
+
+for _priority in PRIORITIES:
+    metrics.ENCODE_QUEUE_DEPTH.labels(_priority).set_function(partial(_waiting, _priority))

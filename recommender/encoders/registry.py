@@ -1,5 +1,7 @@
 """The encoders that can be named in the settings, as data."""
 
+from dataclasses import replace
+
 from recommender.encoders.compact.model import DIMENSION
 from recommender.encoders.protocol import EncoderSpec, Preprocessing
 from recommender.errors import UnknownEncoder
@@ -12,15 +14,22 @@ _CLIP = Preprocessing(224, 224, "crop", "bicubic", _CLIP_MEAN, _CLIP_STD)
 _SIGLIP = Preprocessing(224, 224, "squash", "bicubic", _HALF, _HALF)
 _DINOV2 = Preprocessing(518, 518, "crop", "bicubic", _IMAGENET_MEAN, _IMAGENET_STD)
 
+_COMPACT = EncoderSpec(
+    name="compact",
+    source="built-in",
+    architecture="CompactResNet",
+    weights="compact.safetensors",
+    dimension=DIMENSION,
+    preprocessing=Preprocessing(160, 160, "squash", "bicubic", _IMAGENET_MEAN, _IMAGENET_STD),
+    licence="MIT",
+)
+
 _SPECS = (
-    EncoderSpec(
-        name="compact",
-        source="built-in",
-        architecture="CompactResNet",
-        weights="compact.safetensors",
-        dimension=DIMENSION,
-        preprocessing=Preprocessing(160, 160, "squash", "bicubic", _IMAGENET_MEAN, _IMAGENET_STD),
-        licence="MIT",
+    _COMPACT,
+    replace(
+        _COMPACT,
+        name="compact-128",
+        preprocessing=replace(_COMPACT.preprocessing, input_px=128, resize_px=128),
     ),
     EncoderSpec(
         name="resnet50",

@@ -6,8 +6,10 @@ import shutil
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from config.settings import Storage
+from recommender.encoders.recipe import Recipe
 from recommender.index.embedded_points import EdgeStore, create_shard
 from recommender.index.products import PointIndex
 from recommender.index.protocol import Collection
@@ -19,7 +21,8 @@ class EmbeddedEngine:
     """The collections of one catalog below one folder; implements `IndexEngine`.
 
     `CATALOG.FINGERPRINT/` holds a collection: `shard/` is the engine's, `collection.json` says its
-    dimension and storage. The file `CATALOG.serving` is the alias. One process owns a collection at a time.
+    dimension, its storage and its encoder's recipe. The file `CATALOG.serving` is the alias. One process
+    owns a collection at a time.
 
     Args:
         folder: of all of them.
@@ -38,7 +41,7 @@ class EmbeddedEngine:
         self._stores: dict[str, EdgeStore] = {}
         self._lock = threading.Lock()  # over _stores and the folder
 
-    def create(self, fingerprint: str, dimension: int) -> None:
+    def create(self, fingerprint: str, dimension: int, recipe: Recipe | None = None) -> None:
         """Create the collection and its payload indexes, before any point; a no-op if it exists.
 
         It is built aside and renamed, so that a kill leaves all of it or nothing.
@@ -54,11 +57,23 @@ class EmbeddedEngine:
             store = EdgeStore(aside / "shard", dimension, self._storage)
             store.ensure_indexes(self._schema)
             store.close()
-            _write_durably(
-                aside / "collection.json", json.dumps({"dimension": dimension, "storage": self._storage})
-            )
+            said = {
+                "dimension": dimension,
+                "storage": self._storage,
+                "recipe": recipe.as_json() if recipe else None,
+            }
+            _write_durably(aside / "collection.json", json.dumps(said))
             aside.rename(path)
             _sync_folder(self._folder)
+
+    def recipe(self, fingerprint: str) -> Recipe | None:
+        """Return the recipe that the collection was created with.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        said = self._said(fingerprint).get("recipe")
+        return Recipe.from_json(said) if said else None
 
     def open(self, fingerprint: str) -> PointIndex:
         """Open one collection; while it is open, every call shares the one shard that can be loaded.
@@ -133,12 +148,17 @@ class EmbeddedEngine:
                 self._stores.popitem()[1].close()
 
     def _load(self, fingerprint: str) -> EdgeStore:
-        path = self._path(fingerprint)
-        if not path.exists():
-            raise KeyError(fingerprint)
-        known = json.loads((path / "collection.json").read_text())
-        storage = known.get("storage", "float32")  # a collection that says nothing was made before it could
-        return EdgeStore(path / "shard", known["dimension"], storage, rescore=self._rescore)
+        said = self._said(fingerprint)
+        storage = said.get("storage", "float32")  # a collection that says nothing was made before it could
+        shard = self._path(fingerprint) / "shard"
+        return EdgeStore(shard, said["dimension"], storage, rescore=self._rescore)
+
+    def _said(self, fingerprint: str) -> dict[str, Any]:
+        try:
+            text = (self._path(fingerprint) / "collection.json").read_text()
+        except FileNotFoundError as error:
+            raise KeyError(fingerprint) from error
+        return dict(json.loads(text))
 
     def _path(self, fingerprint: str) -> Path:
         return self._folder / self._schema.collection(fingerprint)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from config.settings import PREFIX, Settings
+from recommender.encoders.recipe import Recipe
 from recommender.errors import EncoderMismatch
 from recommender.index.embedded import EmbeddedEngine
 from recommender.index.protocol import IndexEngine, ProductIndex
@@ -25,7 +26,9 @@ def open_engine(settings: Settings) -> IndexEngine:
     return ServerEngine(settings.index_url, settings.index, schema)
 
 
-def open_serving_index(engine: IndexEngine, fingerprint: str, dimension: int) -> ProductIndex:
+def open_serving_index(
+    engine: IndexEngine, fingerprint: str, dimension: int, recipe: Recipe | None = None
+) -> ProductIndex:
     """Open the collection that the alias names; the first process creates and promotes its own.
 
     Raises:
@@ -33,13 +36,14 @@ def open_serving_index(engine: IndexEngine, fingerprint: str, dimension: int) ->
         IndexInUse: another process owns the embedded index.
     """
     if engine.serving() is None:
-        engine.create(fingerprint, dimension)
+        engine.create(fingerprint, dimension, recipe)
         engine.promote(fingerprint)
     serving = engine.serving()
     if serving != fingerprint:
         raise EncoderMismatch(
             f"this process has the encoder {fingerprint}, but the serving collection was filled by "
-            f"{serving}: configure that encoder ({PREFIX}ENCODER__NAME, {PREFIX}ENCODER__WEIGHTS), or name "
-            f"another {PREFIX}CATALOG and publish the products to it"
+            f"{serving}: configure that encoder ({PREFIX}ENCODER__NAME, {PREFIX}ENCODER__WEIGHTS), or "
+            f"restore the weights and calibration images that it was loaded from; or name another "
+            f"{PREFIX}CATALOG and publish the products to it"
         )
     return engine.open(fingerprint)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from config.settings import Storage
 from recommender.catalog import Filter
+from recommender.encoders.recipe import Recipe
 from recommender.index.strategy import Strategy
 from recommender.merge import ProductState
 
@@ -233,8 +234,19 @@ class ProductIndex(Protocol):
 class IndexEngine(Protocol):
     """The collections of one catalog, one an encoder fingerprint, and which of them serves."""
 
-    def create(self, fingerprint: str, dimension: int) -> None:
-        """Create the collection and its payload indexes, before any point; a no-op if it exists."""
+    def create(self, fingerprint: str, dimension: int, recipe: Recipe | None = None) -> None:
+        """Create the collection and its payload indexes, before any point; a no-op if it exists.
+
+        Without a recipe only a process whose settings name its encoder can serve from it.
+        """
+        ...
+
+    def recipe(self, fingerprint: str) -> Recipe | None:
+        """Return the recipe that the collection was created with.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
         ...
 
     def open(self, fingerprint: str) -> ProductIndex:

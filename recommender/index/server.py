@@ -5,6 +5,7 @@ from math import ceil
 from qdrant_client import QdrantClient, models
 
 from config.settings import PREFIX, IndexSettings
+from recommender.encoders.recipe import Recipe
 from recommender.errors import IndexUnavailable, StartupError
 from recommender.index.products import PointIndex
 from recommender.index.protocol import Collection
@@ -13,6 +14,7 @@ from recommender.index.server_points import ServerStore, answering
 from recommender.index.server_storage import OLDEST_WITH, storage_of, vector_params
 from recommender.index.storage import say_what_stays
 
+_RECIPE = "recipe"  # its key in a collection's metadata
 _OLDEST_SERVER = (1, 17)  # the first that knows update_mode; older ones ignore it and overwrite
 
 _SCHEMA_TYPE: dict[IndexKind, models.PayloadSchemaType] = {
@@ -54,7 +56,7 @@ class ServerEngine:
             self._client.close()
             raise
 
-    def create(self, fingerprint: str, dimension: int) -> None:
+    def create(self, fingerprint: str, dimension: int, recipe: Recipe | None = None) -> None:
         """Create the collection and its payload indexes, before any point; a no-op if it exists.
 
         Raises:
@@ -68,11 +70,28 @@ class ServerEngine:
                 self._check_version(need, OLDEST_WITH[self._storage])
             try:
                 with answering():
-                    self._client.create_collection(name, vectors_config={VECTOR: vectors})
+                    self._client.create_collection(
+                        name,
+                        vectors_config={VECTOR: vectors},
+                        metadata={_RECIPE: recipe.as_json()} if recipe else None,
+                    )
             except IndexUnavailable:
                 if not self._exists(name):  # else another process was faster
                     raise
         self._ensure_indexes(name)
+
+    def recipe(self, fingerprint: str) -> Recipe | None:
+        """Return the recipe that the collection was created with.
+
+        Raises:
+            KeyError: there is none of this fingerprint.
+        """
+        name = self._schema.collection(fingerprint)
+        if not self._exists(name):
+            raise KeyError(fingerprint)
+        with answering():
+            said = (self._client.get_collection(name).config.metadata or {}).get(_RECIPE)
+        return Recipe.from_json(said) if said else None
 
     def open(self, fingerprint: str) -> PointIndex:
         """Open one collection.

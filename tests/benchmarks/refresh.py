@@ -111,9 +111,7 @@ class Bench:
         after = self._read()
         if record.state != "done":
             raise RuntimeError(f"the refresh has {record.state}: {record.message}")
-        counted = {
-            name: after[name] - before[name] for name in ("cpu_s", "embedded", "device_s", "downloads")
-        }
+        counted = {name: after[name] - before[name] for name in ("cpu_s", "embedded", "device_s", "answers")}
         for name, value in {"seconds": took_s, **counted}.items():
             self._result.figure(f"{kind}: {name}", unit="s" if name.endswith("s") else "").values.append(
                 value

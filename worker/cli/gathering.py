@@ -64,7 +64,7 @@ def gather(api: Api, parameters: Mapping[str, Any], *, most: int | None = None) 
 
     Raises:
         QueryError: the filter is wrong, or no searchable product matches it.
-        TransientError: the API could not answer, again and again.
+        TransientError: the API could not answer, again and again; or another encoder took over meanwhile.
     """
     first = _page(api, parameters)
     if not first["total"]:
@@ -92,10 +92,15 @@ def picture(api: Api, product: Listed, row: int) -> Image.Image | None:
         return None
 
 
-def _pages(api: Api, parameters: Mapping[str, Any], page: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield page
+def _pages(api: Api, parameters: Mapping[str, Any], first: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield (page := first)
     while page["cursor"] is not None:
         page = _page(api, {**parameters, "cursor": page["cursor"]})
+        if page["encoder"] != first["encoder"]:
+            raise TransientError(
+                f"{page['encoder']} took over from {first['encoder']} while the catalog was read, and "
+                "embeddings of two encoders can't be compared: run the command again"
+            )
         yield page
 
 

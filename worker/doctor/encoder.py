@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from config.settings import PREFIX, Settings
+from config.settings import PREFIX, EncoderSettings, Settings
 from recommender.encoders.protocol import Encoder
 from worker.doctor.finding import Finding, fix, ok, warn
 
@@ -35,6 +35,9 @@ def look_at_device(settings: Settings) -> Iterator[Finding]:
         yield ok("device", found)
 
 
-def encoder_loaded(encoder: Encoder) -> Finding:
-    """What was loaded."""
-    return ok("encoder", f"{encoder.fingerprint} on {encoder.device}, dimension {encoder.spec.dimension}")
+def encoder_loaded(encoder: Encoder, configured: EncoderSettings) -> Finding:
+    """What was loaded, and what the settings say where that is something else."""
+    found = f"{encoder.fingerprint} on {encoder.device}, dimension {encoder.spec.dimension}"
+    if encoder.spec.name != configured.name:
+        found += f"; the alias says so, where {PREFIX}ENCODER__NAME is {configured.name}"
+    return ok("encoder", found)

@@ -43,7 +43,7 @@ def draw(settings: Settings, products: int) -> Sample | str:
         return f"there is no index of the catalog {settings.catalog!r} at {settings.index_url} yet"
     try:
         with open_api() as api:
-            gathered = gather(api, {}, most=products)
+            gathered = gather(api, {}, limit=products)
             listed = api.ask("GET", "/v1/products", params={"limit": DOCUMENTS})
     except LookalikeError as error:
         return f"the index could not be asked: {error}"

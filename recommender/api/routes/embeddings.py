@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from recommender.api.dependencies import Owned
+from recommender.api.dependencies import Serving
 from recommender.api.filters import ATTRIBUTE_PARAMETER, FlatFilters
 from recommender.api.problems import responses
 from recommender.index.protocol import StoredProduct
@@ -51,20 +51,20 @@ class EmbeddingPage(BaseModel):
 
 
 @router.get("/embeddings", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)
-def embeddings(parameters: Annotated[EmbeddingParameters, Query()], resources: Owned) -> EmbeddingPage:
+def embeddings(parameters: Annotated[EmbeddingParameters, Query()], pair: Serving) -> EmbeddingPage:
     """Embeddings of the searchable products that a filter matches, a page at a time.
 
     A page may hold fewer products than `limit` before the last one: those without an embedding are left out.
     """
     cursor = str(parameters.cursor) if parameters.cursor else None
     where = parameters.where()
-    page = resources.recommender.products(where, limit=parameters.limit, cursor=cursor, vectors=True)
+    page = pair.recommender.products(where, limit=parameters.limit, cursor=cursor, vectors=True)
     items = [_embedded(stored) for stored in page.products]
     return EmbeddingPage(
         items=[item for item in items if item.images],
-        encoder=resources.index.fingerprint,
-        dimension=resources.encoder.spec.dimension,
-        total=resources.index.count(where) if cursor is None else None,
+        encoder=pair.fingerprint,
+        dimension=pair.encoder.spec.dimension,
+        total=pair.index.count(where) if cursor is None else None,
         cursor=page.cursor,
     )
 

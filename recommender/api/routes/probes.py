@@ -4,7 +4,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from recommender.api.dependencies import Owned
+from recommender.api.dependencies import Owned, Serving
 from recommender.api.models import Health
 from recommender.api.problems import responses
 from recommender.errors import TransientError
@@ -19,11 +19,13 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", responses=responses(503))
-async def readyz(resources: Owned, request: Request) -> Health:
-    """The index answers, and the encoder takes work."""
-    await to_thread.run_sync(resources.index.ping, limiter=request.app.state.probe_threads)
-    if not resources.batcher.is_alive:
+async def readyz(pair: Serving, resources: Owned, request: Request) -> Health:
+    """The index answers, the encoder takes work, and the alias is followed."""
+    await to_thread.run_sync(pair.index.ping, limiter=request.app.state.probe_threads)
+    if not pair.batcher.is_alive:
         raise TransientError("the encoder does not answer")
+    if resources.follower is not None and not resources.follower.is_alive:
+        raise TransientError("the thread that follows the alias has ended: restart this process")
     return Health(status="ready")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Response
 
-from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
+from recommender.api.dependencies import Configured, Owned, ProductIdInPath, Serving, no_parameters
 from recommender.api.filters import ATTRIBUTE_PARAMETER
 from recommender.api.models import (
     CatalogView,
@@ -34,36 +34,36 @@ _CACHING = "private, max-age=3600"
 
 
 @router.get("/categories", responses=responses(401, 503), dependencies=[Depends(no_parameters)])
-def categories(resources: Owned) -> CategoryCounts:
+def categories(pair: Serving) -> CategoryCounts:
     """Searchable products by category path, sorted by path; a category counts what is below it."""
-    return CategoryCounts(categories=resources.recommender.categories())
+    return CategoryCounts(categories=pair.recommender.categories())
 
 
 @router.get("/facets", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)
-def facets(parameters: Annotated[FacetParameters, Query()], resources: Owned) -> FacetCounts:
+def facets(parameters: Annotated[FacetParameters, Query()], pair: Serving) -> FacetCounts:
     """How many searchable products a filter matches, by category, brand or attribute."""
     where = parameters.where()
-    counts = {field: resources.recommender.facet(field, where) for field in parameters.field}
-    return FacetCounts(facets=counts, total=resources.recommender.count(where))
+    counts = {field: pair.recommender.facet(field, where) for field in parameters.field}
+    return FacetCounts(facets=counts, total=pair.recommender.count(where))
 
 
 @router.get("/catalog", responses=responses(401), dependencies=[Depends(no_parameters)])
-def catalog(resources: Owned, settings: Configured) -> CatalogView:
+def catalog(pair: Serving, settings: Configured) -> CatalogView:
     """What can be asked of this catalog."""
     return CatalogView(
         catalog=settings.catalog,
-        encoder=resources.index.fingerprint,
-        text=resources.encoder.spec.text_tower,
+        encoder=pair.fingerprint,
+        text=pair.encoder.spec.text_tower,
         attributes=list(settings.index.attributes),
         max_upload_bytes=settings.api.max_upload_bytes,
     )
 
 
 @router.get("/products", responses=responses(400, 401, 503), openapi_extra=ATTRIBUTE_PARAMETER)
-def list_products(parameters: Annotated[ListParameters, Query()], resources: Owned) -> ProductList:
+def list_products(parameters: Annotated[ListParameters, Query()], pair: Serving) -> ProductList:
     """Products that a filter matches, in a stable order, a page at a time."""
     cursor = str(parameters.cursor) if parameters.cursor else None
-    page = resources.recommender.products(parameters.where(), limit=parameters.limit, cursor=cursor)
+    page = pair.recommender.products(parameters.where(), limit=parameters.limit, cursor=cursor)
     return product_list(page)
 
 
@@ -80,12 +80,13 @@ def product_image(  # noqa: PLR0917  # FastAPI passes them by name
     product_id: ProductIdInPath,
     n: Annotated[int, Path(ge=0, description="which image of the product, from 0")],
     parameters: Annotated[ThumbnailParameters, Query()],
+    pair: Serving,
     resources: Owned,
     settings: Configured,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """A JPEG of one image of a product, within px x px pixels."""
-    image, px = _image(resources.recommender.product(product_id), n), parameters.px
+    image, px = _image(pair.recommender.product(product_id), n), parameters.px
     if image.error is not None:  # reading it may end the process that does
         raise HTTPException(422, f"it could not be embedded, so it isn't shown: {image.error}")
     # A client that has what was embedded costs one conditional read, and no pixels.
@@ -104,10 +105,10 @@ def product_image(  # noqa: PLR0917  # FastAPI passes them by name
 
 @router.get("/products/{product_id:path}", responses=responses(400, 401, 404, 503))
 def product(
-    product_id: ProductIdInPath, parameters: Annotated[ProductParameters, Query()], resources: Owned
+    product_id: ProductIdInPath, parameters: Annotated[ProductParameters, Query()], pair: Serving
 ) -> ProductView | ProductWithVectors:
     """One product, its patches applied; with its embeddings where `vectors` is true."""
-    stored = resources.recommender.product(product_id, vectors=parameters.vectors)
+    stored = pair.recommender.product(product_id, vectors=parameters.vectors)
     return product_with_vectors(stored) if parameters.vectors else product_view(stored)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Query
 
-from recommender.api.dependencies import Configured, Owned, ProductIdInPath, no_parameters
+from recommender.api.dependencies import Configured, ProductIdInPath, Serving, no_parameters
 from recommender.api.filters import ATTRIBUTE_PARAMETER
 from recommender.api.models import BatchAnswer, SimilarAnswer, batch_answer, similar_answer
 from recommender.api.parameters import BatchRequest, SimilarParameters, SimilarRequest, UploadForm
@@ -23,14 +23,14 @@ upload_router = APIRouter(prefix="/v1", tags=["similar"])
     openapi_extra=ATTRIBUTE_PARAMETER,
 )
 def similar_to_product(
-    product_id: ProductIdInPath, parameters: Annotated[SimilarParameters, Query()], resources: Owned
+    product_id: ProductIdInPath, parameters: Annotated[SimilarParameters, Query()], pair: Serving
 ) -> SimilarAnswer:
     """Products that look like this one, best first, itself left out.
 
     409 says that the product is known, but none of its images could be embedded.
     """
     question = Question(positive=(product_id,), where=parameters.where(), **parameters.rules())
-    return similar_answer(resources.recommender.similar(question))
+    return similar_answer(pair.recommender.similar(question))
 
 
 @router.post(
@@ -38,13 +38,13 @@ def similar_to_product(
     responses=responses(400, 401, 403, 404, 409, 413, 422, 503),
     dependencies=[Depends(no_parameters)],
 )
-def similar_to_several(request: SimilarRequest, resources: Owned) -> SimilarAnswer:
+def similar_to_several(request: SimilarRequest, pair: Serving) -> SimilarAnswer:
     """Products that look like any of several, like an image by its address, like a text, or a mixture.
 
     A candidate that looks more like one of `negative` than like the positives is dropped. 422 says
     that the encoder has no text tower, or that the image can't be decoded.
     """
-    return similar_answer(resources.recommender.similar(request.question()))
+    return similar_answer(pair.recommender.similar(request.question()))
 
 
 @router.post(
@@ -52,13 +52,13 @@ def similar_to_several(request: SimilarRequest, resources: Owned) -> SimilarAnsw
     responses=responses(400, 401, 413, 503),
     dependencies=[Depends(no_parameters)],
 )
-def similar_to_many(request: BatchRequest, resources: Owned) -> BatchAnswer:
+def similar_to_many(request: BatchRequest, pair: Serving) -> BatchAnswer:
     """Many questions in one call; what is wrong with one of them is said in its place."""
     started = time.perf_counter()
     questions = [question.question() for question in request.questions]
-    answers = resources.recommender.similar_many(questions)
+    answers = pair.recommender.similar_many(questions)
     took_ms = round((time.perf_counter() - started) * 1000, 2)
-    return batch_answer(answers, encoder=resources.index.fingerprint, took_ms=took_ms)
+    return batch_answer(answers, encoder=pair.fingerprint, took_ms=took_ms)
 
 
 @upload_router.post(
@@ -67,7 +67,7 @@ def similar_to_many(request: BatchRequest, resources: Owned) -> BatchAnswer:
     dependencies=[Depends(no_parameters)],
 )
 def similar_to_photo(
-    form: Annotated[UploadForm, File()], resources: Owned, settings: Configured
+    form: Annotated[UploadForm, File()], pair: Serving, settings: Configured
 ) -> SimilarAnswer:
     """Products that look like an uploaded photo, products and a text mixed in; everything is a form field.
 
@@ -77,4 +77,4 @@ def similar_to_photo(
     photo = form.file.file.read(limit + 1)
     if len(photo) > limit:
         raise ImageTooLarge("the uploaded image", f"is larger than {limit} bytes")
-    return similar_answer(resources.recommender.similar(form.question(photo)))
+    return similar_answer(pair.recommender.similar(form.question(photo)))

@@ -1,4 +1,4 @@
-"""Measure the encoder in the box on labelled photos that were never trained on.
+"""Measure the encoder in the box, at each of its resolutions, on labelled photos that were never trained on.
 
     python -m recommender.encoders.compact.evaluate --photos clothing=DIR --photos grocery=DIR
 
@@ -27,11 +27,12 @@ from recommender.encoders.compact.photos import (
     split_photos,
 )
 from recommender.encoders.load import load_encoder
-from recommender.encoders.registry import spec_of
+from recommender.encoders.registry import REGISTRY, spec_of
 
 MEAN = torch.tensor(spec_of("compact").preprocessing.mean).view(1, 3, 1, 1)
 STD = torch.tensor(spec_of("compact").preprocessing.std).view(1, 3, 1, 1)
 INPUT_PX = spec_of("compact").preprocessing.input_px
+BUILT_IN = [spec.name for spec in REGISTRY.values() if spec.source == "built-in"]
 
 
 def normalised(pixels: Tensor) -> Tensor:
@@ -44,6 +45,14 @@ def embed(network: CompactResNet, pixels: Tensor) -> Tensor:
     """(N, 3, S, S) uint8 -> (N, D) float32 of unit norm, by a network in training or at random."""
     network.eval()
     return torch.cat([functional.normalize(network(normalised(chunk)), dim=1) for chunk in pixels.split(64)])
+
+
+def embedded(name: str, weights: str | None, photos: Sequence[Photo]) -> tuple[str, Tensor]:
+    """Fingerprint and (N, D) float32 rows of unit norm, by an encoder of the registry."""
+    encoder = load_encoder(EncoderSettings(name=name, weights=weights, device="cpu", runtime="torch"))
+    pixels = load_squashed(photos, encoder.spec.preprocessing.input_px)
+    rows = [torch.from_numpy(encoder.encode_images(chunk)) for chunk in pixels.split(64)]
+    return encoder.fingerprint, torch.cat(rows)
 
 
 def histograms(pixels: Tensor) -> Tensor:
@@ -91,14 +100,9 @@ def main() -> None:
     photos = list_photos(arguments.photos)
     pixels = load_squashed(photos, INPUT_PX)
     split = split_photos(photos, load_squashed(photos, STORED_PX))
-    encoder = load_encoder(
-        EncoderSettings(name="compact", weights=arguments.weights, device="cpu", runtime="torch")
-    )
     torch.manual_seed(0)
     kinds = {
-        encoder.fingerprint: torch.cat(
-            [torch.from_numpy(encoder.encode_images(chunk)) for chunk in pixels.split(64)]
-        ),
+        **dict(embedded(name, arguments.weights, photos) for name in BUILT_IN),
         "random weights": embed(CompactResNet(), pixels),
         "colour and gradient histograms": functional.normalize(
             torch.cat([histograms(chunk) for chunk in pixels.split(64)]), dim=1

@@ -111,6 +111,21 @@ def test_the_api_pages_every_searchable_product_with_its_rows(shop: Shop, owned:
         assert product.images == tuple(range(len(own)))
 
 
+def test_rows_of_two_encoders_are_not_mixed() -> None:
+    item = {"id": "a", "title": None, "category": ["x"], "group_id": None, "images": [0], "rows": "AACAPw=="}
+    said = [
+        {"items": [item], "encoder": encoder, "dimension": 1, "total": 2, "cursor": "more"}
+        for encoder in ("old-000000000000", "new-111111111111")
+    ]
+
+    class Flipped:
+        def ask(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return said.pop(0)
+
+    with pytest.raises(TransientError, match="new-111111111111 took over from old-000000000000"):
+        gathering.gather(Flipped(), {})  # type: ignore[arg-type]
+
+
 def test_the_filters_of_the_api_apply(owned: httpx.Client) -> None:
     (page,) = pages(owned, category="sale")
     assert {item["id"] for item in page["items"]} == {"copy-a", "copy-b", "copy-c"}

@@ -119,6 +119,7 @@ class Collections(q.CollectionsServicer):
                 flush_interval_sec=5,
             ),
             wal_config=q.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
+            metadata=creation.metadata,
         )
         info = shard.info()
         schema = {

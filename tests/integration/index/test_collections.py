@@ -1,6 +1,7 @@
 import pytest
 
 from recommender.catalog import Filter
+from recommender.encoders.recipe import Recipe
 from recommender.errors import EncoderMismatch, ShuttingDown
 from recommender.index.open import open_serving_index
 from recommender.index.protocol import Collection, IndexEngine, ProductIndex
@@ -24,6 +25,19 @@ def test_creating_again_keeps_what_is_there(engine: IndexEngine, index: ProductI
     engine.create(FINGERPRINT, DIMENSION)
     assert engine.fingerprints() == [FINGERPRINT]
     assert engine.open(FINGERPRINT).count(Filter()) == 1
+
+
+def test_a_collection_keeps_the_recipe_it_was_created_with(open_shop: OpenShop) -> None:
+    recipe, engine = Recipe("compact", "/weights/own.pt", "int8", "/photos"), open_shop()
+    engine.create(FINGERPRINT, DIMENSION, recipe)
+    engine.create(FINGERPRINT, DIMENSION, Recipe("another"))
+    engine.create(OTHER, DIMENSION)
+    engine.open(FINGERPRINT)
+    assert engine.recipe(FINGERPRINT) == open_shop().recipe(FINGERPRINT) == recipe
+    assert engine.recipe(OTHER) is None
+    engine.drop(OTHER)
+    with pytest.raises(KeyError):
+        engine.recipe(OTHER)
 
 
 def test_a_collection_is_described_and_left_as_it_is(open_shop: OpenShop) -> None:

@@ -38,11 +38,12 @@ def main() -> None:
     """Read the images that the arguments name, and print what became of each."""
     from config.settings import load_settings  # noqa: PLC0415
 
-    process = isolation.ImageProcess(load_settings())
+    settings = load_settings()
+    process = isolation.ImageProcess(settings)
     for argument in sys.argv[1:]:
         uri, _, etag = argument.partition(",")
         try:
-            found = process.read(ImageKey(uri, etag or None), lambda: None)
+            found = process.read(ImageKey(uri, etag or None), settings.encoder, lambda: None)
         except ProcessLost as error:
             said = ["lost", str(error)]
         else:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -131,7 +132,7 @@ def test_a_delivery_counts_when_its_body_begins_and_the_second_reads_images_alon
     seen: list[Any] = []
 
     def body(delivery: Delivery) -> None:
-        seen.append((delivery.deliveries, delivery.image_stage() is None))
+        seen.append((delivery.deliveries, delivery.image_stage(Mock()) is None))
         assert client.hget("deliveries", "tag of 1") == str(len(seen))
 
     run(body)  # nobody acknowledges it here: as if its worker had ended

@@ -9,8 +9,10 @@ import pytest
 import redis
 
 from recommender.encoders.load import load_encoder
+from recommender.encoders.recipe import Recipe
 from recommender.index.open import open_engine, open_serving_index
 from recommender.resources import open_resources
+from recommender.swap_state import ProcessReport, SwapBook, SwapState
 from tests.integration.index.qdrant_servicer import QdrantState, qdrant_server
 from worker.doctor import machine
 from worker.doctor import redis as redis_doctor
@@ -70,6 +72,7 @@ def test_all_is_well(examined: Examine, s3: Any) -> None:
         "messages in hand",
         "event stream",
         "dead letters",
+        "processes",
         "device",
         "encoder",
         "index",
@@ -187,11 +190,29 @@ def test_the_server_of_the_index(
     found = examined(index={**index, "attributes": ("colour",)})
     assert found["payload indexes"].state == "fix"
     assert "attributes.colour" in found["payload indexes"].found
-    assert examined(index=index, encoder={"name": "no-such"})["collection"].state == "warn"
+    found = examined(index=index, encoder={"name": "no-such"})
+    assert (found["encoder"].state, found["collection"].state) == ("ok", "ok")
+    assert "ENCODER__NAME is no-such" in found["encoder"].found
     state.version = "1.16.9"
     found = examined(index=index)
     assert found["index"].state == "fix"
     assert "1.17 or newer" in found["index"].found
+
+
+def test_processes_and_the_swap_that_they_follow(examined: Examine, client: Any) -> None:
+    book, other = SwapBook(client, "lookalike"), SwapBook(client, "lookalike")
+    recipe = Recipe("compact-128")
+    book.begin(SwapState("1", "compact-000000000000", "compact-128-111111111111", recipe, "judging"))
+    book.report(ProcessReport("worker", ("compact-000000000000",), "compact-000000000000", "1"))
+    found = examined()
+    assert "judging: from compact-000000000000" in found["model swap"].found
+    assert "1 workers and 0 of the API alone, serving compact-000000000000" in found["processes"].found
+    other.report(ProcessReport("api", ("compact-128-111111111111",), "compact-128-111111111111", "1"))
+    assert examined()["processes"].state == "warn"
+    other.report(ProcessReport("api", (), "compact-000000000000", "1", "compact-128-111111111111: no room"))
+    found = examined()
+    assert found["processes"].state == "fix"
+    assert f"{other.own_name}: compact-128-111111111111: no room" in found["processes"].found
 
 
 def test_the_index_is_away(examined: Examine) -> None:
@@ -206,6 +227,7 @@ def test_another_encoder_filled_the_collection(
     index, state = server
     engine = open_engine(make_settings(**healthy, index=index))
     open_serving_index(engine, "resnet50-ba9876543210", 2048).close()
+    assert examined(index=index, encoder={"name": "no-such"})["collection"].state == "warn"
     found = examined(index=index)
     assert found["collection"].state == "fix"
     assert "resnet50-ba9876543210" in found["collection"].found

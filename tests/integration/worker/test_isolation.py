@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from recommender.errors import ImageLethal, ImageNotFound, ProcessLost
 from tests.whole_image import decode
 from worker.breaker import Breakers
 from worker.deliveries import KEY, UNACKED, Deliveries, is_lent
-from worker.embedding import NotModified
-from worker.isolation import Quarantined, _for_one_image
+from worker.embedding import Embedded, NotModified
+from worker.isolation import ImageProcess, Quarantined, _for_one_image
 from worker.plan import ImageKey
 
 WITHIN_S = 150
@@ -70,6 +71,21 @@ def test_an_image_that_ends_or_wedges_its_process_costs_only_itself(
     assert unchanged[0] == "NotModified"
 
 
+def test_an_image_is_embedded_by_the_encoder_of_its_pair(
+    make_settings: Any, weights: Path, s3: Any, photo: Callable[[int], bytes]
+) -> None:
+    settings = make_settings(s3={"endpoint_url": s3.endpoint_url, "buckets": (s3.bucket,)})
+    key = ImageKey(s3.put("a.jpg", photo(1)), None)
+    with closing(ImageProcess(settings)) as process:
+        for name in ("compact", "compact-128", "compact"):
+            by = EncoderSettings(name=name, weights=str(weights), device="cpu", runtime="torch")
+            found = process.read(key, by, lambda: None)
+            assert isinstance(found, Embedded)
+            encoder = load_encoder(by)
+            pixels = to_input(decode(photo(1), name="a", max_pixels=10**7), encoder.spec.preprocessing)
+            np.testing.assert_allclose(found.row, encoder.encode_images(pixels[None])[0], atol=1e-3)
+
+
 @pytest.mark.parametrize(("device", "expected"), [("cpu", (32, "auto")), ("auto", (1, "torch"))])
 def test_on_a_gpu_its_encoder_takes_no_memory_for_batches(
     device: str, expected: tuple[int, str], monkeypatch: pytest.MonkeyPatch
@@ -86,7 +102,7 @@ class Process:
         self.client, self.answers = client, answers
         self.counts: list[str | None] = []
 
-    def read(self, key: ImageKey, progress: Callable[[], None]) -> Any:
+    def read(self, key: ImageKey, _by: EncoderSettings, progress: Callable[[], None]) -> Any:
         progress()
         self.counts.append(self.client.hget(KEY, "tag"))
         assert is_lent("tag")
@@ -110,6 +126,7 @@ def test_while_its_process_has_an_image_the_end_of_the_worker_is_no_fault_of_the
         process = Process(client, {"a": NotModified(), "b": lost, "c": ImageNotFound("c", "404")})
         stage = Quarantined(
             process,  # type: ignore[arg-type]
+            EncoderSettings(),
             deliveries,
             Breakers(),
             "tag",

@@ -12,12 +12,14 @@ import pytest
 import redis
 from celery import Celery
 
+from config.settings import EncoderSettings
 from recommender.errors import ProcessLost
 from recommender.resources import open_resources
+from worker.breaker import Breakers
 from worker.celery import QUARANTINE
 from worker.delivery import deliver
 from worker.embedding import Embedded
-from worker.pipeline import Pipeline
+from worker.pipelines import Pipelines
 from worker.plan import ImageKey
 from worker.products import apply_products
 from worker.publish import DELIVERIES
@@ -31,7 +33,7 @@ class Process:
         self.lethal = lethal
         self.row: Any = None
 
-    def read(self, key: ImageKey, progress: Callable[[], None]) -> Embedded:
+    def read(self, key: ImageKey, _by: EncoderSettings, progress: Callable[[], None]) -> Embedded:
         progress()
         if key.uri == self.lethal:
             raise ProcessLost(f"{key.uri}: ended")
@@ -58,9 +60,12 @@ def runtime(settings: Any, client: Any, open_runtime: Any, s3: Any) -> Iterator[
     process = Process(f"s3://{s3.bucket}/lethal.jpg")
     with (
         open_resources(settings) as resources,
-        Pipeline(resources.index, resources.batcher, resources.source, settings) as pipeline,
         open_runtime(
-            settings, client, resources=resources, pipeline=pipeline, image_process=process
+            settings,
+            client,
+            resources=resources,
+            pipelines=Pipelines(resources.source, settings, Breakers()),
+            image_process=process,
         ) as opened,
     ):
         process.row = np.eye(1, resources.encoder.spec.dimension, dtype=np.float32)[0]
@@ -165,6 +170,7 @@ def test_a_shutdown_is_heard_of_while_images_are_waited_for(
         ends.append(must_end())
         return Report()
 
-    monkeypatch.setattr(runtime.pipeline, "apply", apply)
+    pair = runtime.resources.serving.current
+    monkeypatch.setattr(runtime.pipelines.of(pair), "apply", apply)
     run([document("a", "s3://bucket/a.jpg")])
     assert ends == [False, True]

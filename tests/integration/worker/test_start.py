@@ -11,8 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
-from config.settings import PREFIX
+from config.settings import PREFIX, EncoderSettings
+from recommender.encoders.load import load_encoder
+from recommender.encoders.recipe import Recipe
+from recommender.index.open import open_engine
+from recommender.swap_state import SwapBook
 from tests.integration.index.qdrant_servicer import qdrant_server
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -133,6 +138,44 @@ def test_what_is_wrong_is_not_waited_for(
     assert said.count("1.17 or newer") == 1
     assert "waiting_for" not in said
     assert "Traceback" not in said
+
+
+def test_the_api_follows_a_flip_without_a_restart_and_begins_with_the_alias_after_one(
+    start: Start,
+    log: Path,
+    tmp_path: Path,
+    weights: Path,
+    make_settings: Any,
+    redis_server: Any,
+    wait_for: Any,
+) -> None:
+    by = Recipe("compact-128", str(weights))
+    new = load_encoder(by.on(EncoderSettings(device="cpu")))
+
+    def serving(process: "subprocess.Popen[bytes]", url: str) -> str:
+        assert process.poll() is None, log.read_text()
+        return str(httpx.get(f"{url}/v1/catalog").json()["encoder"])
+
+    with qdrant_server(tmp_path) as (port, _), redis.Redis.from_url(redis_server.url) as client:
+        index = {"INDEX__URL": "http://127.0.0.1:1", "INDEX__GRPC_PORT": str(port)}
+        process = start(*API, **index)
+        url = wait_for("it serves", lambda: events(log, "api_listening"))[0]["url"]
+        old = serving(process, url)
+        engine = open_engine(make_settings(index={"url": index["INDEX__URL"], "grpc_port": port}))
+        engine.create(new.fingerprint, new.spec.dimension, by)
+        engine.promote(new.fingerprint)
+        wait_for("it follows", lambda: serving(process, url) == new.fingerprint)
+        (report,) = SwapBook(client, "lookalike").processes().values()
+        assert (report.kind, report.serving) == ("api", new.fingerprint)
+        assert old.rpartition("-")[0] == "compact"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        assert SwapBook(client, "lookalike").processes() == {}
+        again = start(*API, **index)
+        url = wait_for("it serves again", lambda: events(log, "api_listening")[1:])[0]["url"]
+        assert serving(again, url) == new.fingerprint
+        assert events(log, "encoder_follows_alias")[0]["configured"] == "compact"
+        engine.close()
 
 
 @pytest.mark.parametrize("module", [WORKER, STREAM])

@@ -94,8 +94,8 @@ def sight(
     """A shop that has what the examples name, and both ways into it."""
     image = s3.put("sku-123/front.jpg", photo(1))
     s3.client.create_bucket(Bucket="shop-feeds")
-    feed = json.dumps(document("sku-200", image)).encode()
-    s3.client.put_object(Bucket="shop-feeds", Key="catalog.jsonl", Body=feed)
+    feed = "\n".join(json.dumps(document(identity, image)) for identity in ("sku-123", "sku-200"))
+    s3.client.put_object(Bucket="shop-feeds", Key="catalog.jsonl", Body=feed.encode())
     shop = start_worker(FEED__ALLOWED='["s3://shop-feeds/"]', S3__BUCKETS='["shop-images", "shop-feeds"]')
     with redis.Redis.from_url(shop.redis_url, decode_responses=True) as client, consuming(environment):
         yield Sight(shop, JobBook(client, "lookalike"), wait_for)

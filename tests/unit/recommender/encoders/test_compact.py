@@ -23,8 +23,9 @@ def test_the_weights_are_in_the_package_and_small() -> None:
     assert 0 < resources.files(compact).joinpath("compact.safetensors").stat().st_size <= 12_000_000  # type: ignore[attr-defined]
 
 
-def test_the_nearest_neighbour_of_a_drawn_product_is_often_of_its_shape() -> None:
-    encoder = load_encoder(EncoderSettings(device="cpu", runtime="torch"))
+@pytest.mark.parametrize("name", ["compact", "compact-128"])
+def test_the_nearest_neighbour_of_a_drawn_product_is_often_of_its_shape(name: str) -> None:
+    encoder = load_encoder(EncoderSettings(name=name, device="cpu", runtime="torch"))
     products = make_catalog(60, 5)
     pixels = [
         to_input(

@@ -51,6 +51,11 @@ def test_preprocessing_and_name_change_it() -> None:
     assert len({fingerprint_of(spec, network) for spec in (COMPACT, other, renamed)}) == 3
 
 
+def test_the_same_weights_at_another_resolution_are_another_encoder() -> None:
+    network = CompactResNet()
+    assert fingerprint_of(COMPACT, network)[-12:] != fingerprint_of(spec_of("compact-128"), network)[-12:]
+
+
 def test_memory_layout_and_training_counters_do_not() -> None:
     network = CompactResNet()
     before = fingerprint_of(COMPACT, network)

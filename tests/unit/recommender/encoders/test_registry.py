@@ -23,7 +23,7 @@ def specs_of(source: str) -> list[EncoderSpec]:
 
 
 def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
-    with pytest.raises(UnknownEncoder, match=r"'resnet5'.*compact, resnet50"):
+    with pytest.raises(UnknownEncoder, match=r"'resnet5'.*compact, compact-128, resnet50"):
         spec_of("resnet5")
 
 
