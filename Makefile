@@ -72,6 +72,10 @@ bench-queries: $(VENV)/.ready  ## Measure what a question costs, in Python and o
 bench-refresh: $(VENV)/.ready  ## Measure a refresh that changes little against a full one (REFRESH=--help)
 	$(BIN)/python -m tests.benchmarks.refresh $(REFRESH)
 
+.PHONY: bench-swap
+bench-swap: $(VENV)/.ready  ## Swap the model of 20,000 products under load; check every answer (SWAP=--help)
+	$(BIN)/python -m tests.benchmarks.swap $(SWAP)
+
 .PHONY: lock
 lock: $(BIN)/uv  ## Resolve requirements.lock again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \

@@ -90,6 +90,12 @@ class IndexSettings(_Group):
         le=1,
         description="share of searches repeated exactly in the background, to measure recall",
     )
+    tombstone_days: float = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="how long a delete outvotes late events; older dead letters need --force",
+    )
 
 
 class EncoderSettings(_Group):

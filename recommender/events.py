@@ -1,6 +1,6 @@
 """The wire format of events: parsed and validated product by product, with typed errors.
 
-Five types, said once in `EVENT_TYPES`; `json_schema()` prints all of them.
+Seven types, said once in `EVENT_TYPES`; `json_schema()` prints all of them.
 """
 
 import hashlib
@@ -104,25 +104,49 @@ class IdsScope(Document):
 
 
 class Reindex(Document):
-    """`catalog.reindex`: embed again from what the index knows; no scope means everything."""
+    """`catalog.reindex`: embed again from what the index knows; no scope means everything.
+
+    With another encoder than the one that serves it is a model swap, which takes everything. `drop_old` drops
+    the old collection once the new one serves; `dry_run` only says what the swap takes.
+    """
 
     encoder: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
     scope: CategoryScope | IdsScope | None = None
+    drop_old: StrictBool = False
+    dry_run: StrictBool = False
+
+
+class Rollback(Document):
+    """`catalog.rollback`: serve again from the collection before the swap; `drop_old` drops the swap's."""
+
+    drop_old: StrictBool = False
+
+
+class DropOld(Document):
+    """`catalog.drop_old`: drop what does not serve, which ends a swap."""
 
 
 ProductDocument = Upsert | Patch | Delete
-CatalogJob = Refresh | Reindex
+CatalogJob = Refresh | Reindex | Rollback | DropOld
 EventType = Literal[
-    "products.upsert", "products.patch", "products.delete", "catalog.refresh", "catalog.reindex"
+    "products.upsert",
+    "products.patch",
+    "products.delete",
+    "catalog.refresh",
+    "catalog.reindex",
+    "catalog.rollback",
+    "catalog.drop_old",
 ]
 PRODUCT_EVENTS: dict[str, type[Upsert] | type[Patch] | type[Delete]] = {
     "products.upsert": Upsert,
     "products.patch": Patch,
     "products.delete": Delete,
 }
-CATALOG_JOBS: dict[str, type[Refresh] | type[Reindex]] = {
+CATALOG_JOBS: dict[str, type[Refresh] | type[Reindex] | type[Rollback] | type[DropOld]] = {
     "catalog.refresh": Refresh,
     "catalog.reindex": Reindex,
+    "catalog.rollback": Rollback,
+    "catalog.drop_old": DropOld,
 }
 EVENT_TYPES = (*PRODUCT_EVENTS, *CATALOG_JOBS)
 AnyDocument = TypeVar("AnyDocument", bound=Document)

@@ -10,6 +10,9 @@ IMAGES_FAILED = Counter("lookalike_images_failed_total", "Images that failed for
 DUPLICATES_FOUND = Counter(
     "lookalike_duplicates_found_total", "Products that were flagged as duplicates when their photos came"
 )
+BACKFILLED = Counter(
+    "lookalike_backfilled_total", "Products of a model swap's backfill by what became of them", ["outcome"]
+)
 RACES_LOST = Counter("lookalike_races_lost_total", "Compare-and-swap writes that another writer won")
 DEAD_LETTERS = Counter(
     "lookalike_dead_letters_total", "Dead letters by the class of their reason", ["reason"]

@@ -98,8 +98,6 @@ class Batch:
             report.took_s["embed"] = covered_s(self._embedding)
         report.images = len(self.outcomes)
         report.embedded = sum(isinstance(outcome, Embedded) for outcome in self.outcomes.values())
-        for outcome in ("applied", "stale", "unchanged", "retry"):
-            metrics.EVENTS.labels(outcome).inc(len(getattr(report, outcome)))
         for stage, took in report.took_s.items():
             metrics.STAGE_SECONDS.labels(stage).observe(took)
         metrics.IMAGES_EMBEDDED.inc(report.embedded)

@@ -22,8 +22,12 @@ ROUTES = {
     "products.patch": PRODUCTS,
     "products.delete": PRODUCTS,
     "products.embed": BULK,
+    "products.backfill": BULK,
+    "products.purge": BULK,
     "catalog.refresh": CATALOG,
     "catalog.reindex": CATALOG,
+    "catalog.rollback": CATALOG,
+    "catalog.drop_old": CATALOG,
     SCHEDULED_REFRESH: CATALOG,
 }
 VISIBILITY_TIMEOUT_S = 60

@@ -47,7 +47,9 @@ class DuplicateFlags:
 
     def _flagged(self, plans: Sequence[Plan], writes: Sequence[Write], least: float) -> list[Write]:
         fresh = [
-            write for plan, write in zip(plans, writes, strict=True) if len(_rows(write)) and not plan.forced
+            write
+            for plan, write in zip(plans, writes, strict=True)
+            if len(_rows(write)) and not plan.forced and not plan.copies
         ]
         try:
             stored = self._stored(fresh, least)

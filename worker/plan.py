@@ -1,19 +1,23 @@
 """What a batch of events asks for, decided from what the index holds. Pure: no I/O."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from pydantic import StrictBool
+from pydantic import Field, StrictBool
 
-from recommender.catalog import Document, ProductId
+from recommender.catalog import Document, ProductId, Version
 from recommender.events import ProductDocument, TraceId, Upsert
-from recommender.index.protocol import IndexedImage, StoredProduct
-from recommender.merge import UNKNOWN, ProductState, merge
+from recommender.index.protocol import DuplicateOf, IndexedImage, StoredProduct
+from recommender.merge import UNKNOWN, ProductState, join, merge
 
-EMBED = "products.embed"
+EMBED: Final = "products.embed"
+BACKFILL: Final = "products.backfill"
+PURGE: Final = "products.purge"
 _EMBED_IMAGES = 4
 """What a repair is taken to weigh: only the index knows how many images it has."""
+_NO_ROW = "none"
+"""No store's ETag: those of S3 and HTTP are quoted."""
 
 
 class Embed(Document):
@@ -27,7 +31,42 @@ class Embed(Document):
     trace_id: TraceId | None = None
 
 
-Event = ProductDocument | Embed
+class Backfill(Document):
+    """`products.backfill`, which a model swap gives itself: bring a product into the new index."""
+
+    id: ProductId
+    swap: Annotated[str, Field(max_length=64)]
+    """The swap that asks for it; once that has ended, there is nothing to do."""
+    trace_id: TraceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a backfill brings: all that the old index knows of a product but its vectors."""
+
+    asked: Backfill
+    stored: StoredProduct
+
+    @property
+    def id(self) -> str:
+        """The product's."""
+        return self.asked.id
+
+    @property
+    def trace_id(self) -> str | None:
+        """The backfill's."""
+        return self.asked.trace_id
+
+
+class Purge(Document):
+    """`products.purge`, which an audit asks for: forget a tombstone that is still of this version."""
+
+    id: ProductId
+    version: Version
+    trace_id: TraceId | None = None
+
+
+Event = ProductDocument | Embed | Copy | Purge
 
 
 class ImageKey(NamedTuple):
@@ -65,7 +104,8 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.images or self.applied)
+        known = self.stored is not None or self.state != UNKNOWN
+        return known and bool(self.images or self.applied)
 
     @property
     def may_keep_rows(self) -> bool:
@@ -76,7 +116,20 @@ class Plan:
     def names_images(self) -> Event:
         """The event whose images are looked at."""
         events = reversed(self.group.events)
-        return next((event for event in events if isinstance(event, Upsert | Embed)), self.group.events[-1])
+        named = (event for event in events if isinstance(event, Upsert | Embed | Copy))
+        return next(named, self.group.events[-1])
+
+    @property
+    def copies(self) -> bool:
+        """Whether it brings what another index holds: nothing in it is news."""
+        return any(isinstance(event, Copy) for event in self.group.events)
+
+    @property
+    def duplicate_of(self) -> DuplicateOf | None:
+        """The flag that is known of the product's photos, here or in the index that is copied from."""
+        flags = [self.stored.duplicate_of] if self.stored else []
+        flags += [event.stored.duplicate_of for event in self.group.events if isinstance(event, Copy)]
+        return next((flag for flag in flags if flag), None)
 
     @property
     def known(self) -> dict[str, IndexedImage]:
@@ -101,6 +154,16 @@ class _Fold:
             self.looks = self.looks or live
             self.forced = self.forced or (live and not event.only_changed)
             (self.applied if live else self.stale).append(event)
+            return
+        if isinstance(event, Copy):
+            after = join(self.state, event.stored.state)
+            (self.applied if after != self.state else self.repeated).append(event)
+            self.state = after
+            return
+        if isinstance(event, Purge):
+            is_it = self.state.deleted and self.state.version == event.version
+            (self.applied if is_it else self.stale).append(event)
+            self.state = UNKNOWN if is_it else self.state
             return
         after = merge(self.state, event)
         if after != self.state:
@@ -136,6 +199,8 @@ def slices(groups: Sequence[Group], most_images: int) -> Iterator[list[Group]]:
 def _image_count(event: Event) -> int:
     if isinstance(event, Upsert):
         return len(event.images)
+    if isinstance(event, Copy):
+        return len(event.stored.images)
     return _EMBED_IMAGES if isinstance(event, Embed) else 0
 
 
@@ -175,9 +240,20 @@ def _images(group: Group, fold: _Fold, stored: StoredProduct | None) -> tuple[Im
         or upserted
         or uris.keys() - known.keys()
         or (uris.keys() - embedded.keys() and _repeats_base(group, state))
+        or _lacks_copied(group, {uri: embedded.get(uri, _NO_ROW) for uri in uris})
     ):
         return ()
     return tuple(ImageKey(uri, None if fold.forced else embedded.get(uri)) for uri in uris)
+
+
+def _lacks_copied(group: Group, embedded: Mapping[str, str | None]) -> bool:
+    """Whether another index has rows of these images that this one lacks, or that are of other bytes."""
+    copies = (event.stored.images for event in group.events if isinstance(event, Copy))
+    return any(
+        image.row is not None and embedded.get(image.uri, image.etag) != image.etag
+        for images in copies
+        for image in images
+    )
 
 
 def _repeats_base(group: Group, state: ProductState) -> bool:

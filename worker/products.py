@@ -10,11 +10,13 @@ from recommender import metrics
 from recommender.errors import InvalidEvent, ProcessLost
 from recommender.events import check_documents, parse_product_event
 from worker.delivery import Delivery
+from worker.everywhere import apply_everywhere
 from worker.jobs.dead_letters import DeadLetter
-from worker.plan import EMBED, Embed, Event
+from worker.plan import EMBED, PURGE, Copy, Embed, Event, Purge
 from worker.report import Report
 
 log = logging.getLogger(__name__)
+_OF_THE_SYSTEM: dict[str, type[Embed | Purge]] = {EMBED: Embed, PURGE: Purge}
 STAGES = ("plan", "fetch", "decode", "embed", "write")
 
 
@@ -27,37 +29,31 @@ def apply_products(delivery: Delivery) -> None:
         EncoderLost: this process can't embed any more.
     """
     events, letters = _parsed(delivery)
-    runtime = delivery.runtime
-    with runtime.resources.serving.lease() as pair:
-        report = runtime.pipelines.of(pair).apply(
-            events,
-            images=delivery.image_stage(pair),
-            may_go_on=delivery.may_go_on,
-            must_end=lambda: runtime.watchdog.is_shutting_down,
-            progress=delivery.watch.progress,
-        )
-    failed = {failure.event.id for failure in report.failed}
-    metrics.EVENTS.labels("failed").inc(len(letters) + len(failed))
-    _tell(delivery, report, failed=len(letters) + len(failed))
-    letters += [delivery.bury(_document(f.event), f.error, f.image or "") for f in report.failed]
+    report = apply_everywhere(delivery, events) if events else Report()
+    _tell(delivery, report, failed=len(letters) + len({id(failure.event) for failure in report.failed}))
+    letters += [delivery.bury(document_of(f.event), f.error, f.image or "") for f in report.failed]
     delivery.runtime.dead_letters.add(letters)
-    _publish_what_is_left(delivery, report)
+    publish_what_is_left(delivery, report)
 
 
-def _publish_what_is_left(delivery: Delivery, report: Report) -> None:
+def publish_what_is_left(delivery: Delivery, report: Report) -> None:
+    """Publish what is to be tried again, and what was not begun; the rest is done with."""
     lost = [retry for retry in report.retry if isinstance(retry.error, ProcessLost)]
     for retry in lost:  # one by one: each is alone with its own image
-        delivery.isolate([[_document(retry.event)]], ProcessLost.__name__)
+        delivery.isolate([[document_of(retry.event)]], ProcessLost.__name__)
     later = [retry for retry in report.retry if not isinstance(retry.error, ProcessLost)]
     if later:
-        documents = [_document(retry.event) for retry in later]
+        documents = [document_of(retry.event) for retry in later]
         delivery.again([documents], type(later[0].error).__name__)
     if report.rest:
-        delivery.leave([[_document(event) for event in report.rest]])
+        delivery.leave([[document_of(event) for event in report.rest]])
 
 
 def _tell(delivery: Delivery, report: Report, *, failed: int) -> None:
-    """One line a message: what became of its products, and what the stages took."""
+    """One line a message: what became of its products, and what the stages took, in all indexes together."""
+    for outcome in ("applied", "stale", "unchanged", "retry"):
+        metrics.EVENTS.labels(outcome).inc(len(getattr(report, outcome)))
+    metrics.EVENTS.labels("failed").inc(failed)
     traces = {event.trace_id for event in (*report.applied, *report.unchanged) if event.trace_id}
     log.info(
         "message_applied",
@@ -94,14 +90,15 @@ def _parsed(delivery: Delivery) -> tuple[list[Event], list[DeadLetter]]:
 
 
 def _parse(event_type: str, document: Any) -> Event:
-    if event_type != EMBED:
+    if event_type not in _OF_THE_SYSTEM:
         return parse_product_event(event_type, document)
     try:
-        return Embed.model_validate(document)
+        return _OF_THE_SYSTEM[event_type].model_validate(document)
     except ValidationError as error:
         raise InvalidEvent("", str(error)) from error
 
 
-def _document(event: Event) -> dict[str, Any]:
+def document_of(event: Event) -> dict[str, Any]:
     """The document as it came."""
-    return event.model_dump(mode="json", exclude_unset=True)
+    document = event.asked if isinstance(event, Copy) else event
+    return document.model_dump(mode="json", exclude_unset=True)

@@ -12,6 +12,11 @@ Advance = Callable[[int], None]
 _LINES = 4  # plain lines for each piece of work
 
 
+def say(text: str) -> None:
+    """Tell of something that is no progress, such as waiting."""
+    sys.stderr.write(f"{text}\n")
+
+
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Advance]:
     """Show work of `total` steps; yields a function that is told of each step done."""

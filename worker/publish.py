@@ -11,7 +11,7 @@ from redis import RedisError
 
 from recommender.errors import BrokerUnavailable
 from recommender.events import PRODUCT_EVENTS
-from worker.plan import EMBED
+from worker.plan import BACKFILL, EMBED, PURGE
 
 ATTEMPTS = "lookalike_attempts"
 FAILURES = "lookalike_failures"
@@ -114,6 +114,6 @@ def _send(app: Celery, message: Message) -> None:
 
 def event_message(event_type: str, data: Any, queue: str | None = None) -> Message:
     """The message of an event: documents as the one positional argument, a job's as keywords."""
-    if event_type in PRODUCT_EVENTS or event_type == EMBED:
+    if event_type in PRODUCT_EVENTS or event_type in (EMBED, BACKFILL, PURGE):
         return Message(event_type, args=[data if isinstance(data, list) else [data]], queue=queue)
     return Message(event_type, kwargs=data, queue=queue)

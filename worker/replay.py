@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -22,11 +23,14 @@ class Replayed:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def replay(app: Celery, dead_letters: DeadLetters, chosen: Iterable[DeadLetter]) -> Iterator[Replayed]:
+def replay(
+    app: Celery, dead_letters: DeadLetters, chosen: Iterable[DeadLetter], *, oldest: datetime | None = None
+) -> Iterator[Replayed]:
     """Publish letters again, page by page; a page is removed once the broker has its messages.
 
     Ended in between, what it published is replayed once more by the next one, which changes nothing in
-    the index: versions decide.
+    the index: versions decide. What was first seen before `oldest` is refused: the delete that would outvote
+    it may be forgotten.
 
     Raises:
         BrokerUnavailable: the page in hand may be published in part, and is kept.
@@ -36,6 +40,7 @@ def replay(app: Celery, dead_letters: DeadLetters, chosen: Iterable[DeadLetter])
         done = Replayed()
         for letter in page:
             try:
+                _check_age(letter, oldest)
                 message = replay_message(letter)
             except InvalidEvent as error:
                 done.refused[letter.id] = str(error)
@@ -44,6 +49,17 @@ def replay(app: Celery, dead_letters: DeadLetters, chosen: Iterable[DeadLetter])
             done.published.append(letter.id)
         dead_letters.drop(done.published)
         yield done
+
+
+def _check_age(letter: DeadLetter, oldest: datetime | None) -> None:
+    is_job = ROUTES.get(letter.type) == CATALOG
+    if oldest is None or is_job or datetime.fromisoformat(letter.first_seen) >= oldest:
+        return
+    raise InvalidEvent(
+        "",
+        f"first seen {letter.first_seen}, longer ago than LOOKALIKE_INDEX__TOMBSTONE_DAYS: it may bring back "
+        "a product whose delete is forgotten; --force publishes it all the same",
+    )
 
 
 def replay_message(letter: DeadLetter) -> Message:

@@ -49,6 +49,38 @@ class Report:
         """Note that these wrote nothing and must come again."""
         self.retry += [Retry(event, error) for event in events]
 
+    def left(self) -> set[int]:
+        """The identities (`id`) of the events that are not settled: to be retried, or not begun."""
+        return {id(retry.event) for retry in self.retry} | {id(event) for event in self.rest}
+
+
+def both(first: Report, second: Report) -> Report:
+    """What became of events that two indexes were given: all of them the first, what it settled the second.
+
+    An event is settled where both settled it, and then what it was to the first. Of one that must come again
+    no failure is told yet; of an image that failed in both, one.
+    """
+    left = first.left() | second.left()
+
+    def settled(events: Iterable[Event]) -> list[Event]:
+        return [event for event in events if id(event) not in left]
+
+    failures = {(id(f.event), f.image): f for f in (*second.failed, *first.failed) if id(f.event) not in left}
+    took_s = defaultdict(float, first.took_s)
+    for stage, took in second.took_s.items():
+        took_s[stage] += took
+    return Report(
+        settled(first.applied),
+        settled(first.stale),
+        settled(first.unchanged),
+        list(failures.values()),
+        [*first.retry, *second.retry],
+        [*first.rest, *second.rest],
+        took_s,
+        first.images + second.images,
+        first.embedded + second.embedded,
+    )
+
 
 def covered_s(spans: Iterable[tuple[float, float]]) -> float:
     """How long at least one of these spans of time, each from and to, went on."""

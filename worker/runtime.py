@@ -12,6 +12,7 @@ from config.settings import Settings
 from recommender import metrics
 from recommender.errors import BrokerUnavailable
 from recommender.resources import Resources, open_resources
+from recommender.swap_state import SwapBook
 from recommender.waiting import Stopped
 from worker.breaker import Breakers
 from worker.broker import reached_redis
@@ -33,6 +34,7 @@ class Runtime:
     dead_letters: DeadLetters
     redis: Redis
     jobs: JobBook
+    swaps: SwapBook
     deliveries: Deliveries
     breakers: Breakers
     watchdog: Watchdog
@@ -64,6 +66,7 @@ def open_runtime(settings: Settings, stopped: Stopped) -> Iterator[Runtime]:
             DeadLetters(client, settings.catalog, settings.worker.dead_letters_alarm),
             client,
             JobBook(client, settings.catalog, settings.redis.key_prefix or ""),
+            SwapBook(client, settings.catalog),
             Deliveries(client, settings.redis.key_prefix or ""),
             breakers,
             watchdog,

@@ -13,15 +13,18 @@ Outcomes = Mapping[ImageKey, Outcome]
 
 
 def write_of(plan: Plan, outcomes: Outcomes, dimension: int) -> Write:
-    """The compare-and-swap of one product, against the revision that was read."""
+    """The compare-and-swap of one product, against the revision that was read.
+
+    A purged one has a state of which nothing is known: its point is removed.
+    """
     rev = plan.stored.rev if plan.stored else None
-    flag = plan.stored.duplicate_of if plan.stored else None
+    flag = plan.duplicate_of
     if plan.images:
         images, rows = _with_rows(plan, outcomes)
         if rows is None:
             return Write(plan.group.id, rev, plan.state, images, None, flag)
-        # The flag is about the photos: it stays where they are but embedded again.
-        kept = flag if plan.forced else None
+        # The flag is about the photos: it stays where they are but embedded again, or by another encoder.
+        kept = flag if plan.forced or plan.copies else None
         return Write(plan.group.id, rev, plan.state, images, _stacked(rows, dimension), kept)
     if plan.stored is not None and not plan.state.deleted:
         return Write(plan.group.id, rev, plan.state, plan.stored.images, None, flag)

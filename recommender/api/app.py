@@ -17,7 +17,7 @@ from recommender.api.keys import KeyRing, documented_key
 from recommender.api.lingering import Lingering
 from recommender.api.middleware import Answered, Observed, RawPath
 from recommender.api.rate_limit import RateLimiter
-from recommender.api.routes import embeddings, gallery, probes, products, similar
+from recommender.api.routes import census, embeddings, gallery, probes, products, similar
 from recommender.resources import Resources
 
 _MAX_BODY_BYTES = 2**20
@@ -62,6 +62,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     app.include_router(similar.router, dependencies=keyed, max_body_size=_MAX_BODY_BYTES)
     app.include_router(products.router, dependencies=keyed)
     app.include_router(embeddings.router, dependencies=keyed)
+    app.include_router(census.router, dependencies=keyed)
     app.include_router(probes.router)
     app.include_router(gallery.router)
 

@@ -45,6 +45,7 @@ _SIMILAR: dict[str, Any] = {
 _SAID = {"encoder": _FINGERPRINT, "took_ms": 3.2}
 
 PARAMETERS: dict[str, Any] = {
+    "id": ["sku-123"],
     "product_id": "sku-123",
     "n": 0,
     "px": 320,
@@ -128,6 +129,26 @@ OPERATIONS: dict[tuple[str, str], Example] = {
             "max_upload_bytes": 16777216,
         }
     ),
+    ("get", "/v1/census"): Example(
+        {
+            "items": [
+                {
+                    "id": "sku-123",
+                    "status": "searchable",
+                    "version": 1732350000000,
+                    "digest": "0f1e2d3c4b5a6978",
+                    "group_id": "style-77",
+                    "encoder": _FINGERPRINT,
+                    "written_at": 1732350003,
+                    "images": [{"uri": _IMAGE, "etag": '"5d41402abc4b2a76"', "row": 0, "error": None}],
+                }
+            ],
+            "encoder": _FINGERPRINT,
+            "total": 1,
+            "cursor": None,
+        }
+    ),
+    ("get", "/v1/census/states"): Example({"states": {"sku-123": '{"base":[7,1,"0f1e2d3c4b5a6978"], ...}'}}),
     ("get", "/v1/embeddings"): Example(
         {
             "items": [

@@ -21,8 +21,8 @@ class EmbeddedEngine:
     """The collections of one catalog below one folder; implements `IndexEngine`.
 
     `CATALOG.FINGERPRINT/` holds a collection: `shard/` is the engine's, `collection.json` says its
-    dimension, its storage and its encoder's recipe. The file `CATALOG.serving` is the alias. One process
-    owns a collection at a time.
+    dimension, its storage and its encoder's recipe. The file `CATALOG.serving` is the alias. One process owns
+    a collection at a time.
 
     Args:
         folder: of all of them.
@@ -150,8 +150,7 @@ class EmbeddedEngine:
     def _load(self, fingerprint: str) -> EdgeStore:
         said = self._said(fingerprint)
         storage = said.get("storage", "float32")  # a collection that says nothing was made before it could
-        shard = self._path(fingerprint) / "shard"
-        return EdgeStore(shard, said["dimension"], storage, rescore=self._rescore)
+        return EdgeStore(self._path(fingerprint) / "shard", said["dimension"], storage, rescore=self._rescore)
 
     def _said(self, fingerprint: str) -> dict[str, Any]:
         try:

@@ -23,7 +23,15 @@ from config.settings import Storage
 from recommender.errors import IndexInUse, IndexUnavailable, ShuttingDown
 from recommender.index.embedded_storage import search_of_codes, shard_config
 from recommender.index.filters import Between, Condition, OneOf, PointIs, Where
-from recommender.index.points import FoundPoint, NewPoint, Operation, OverwritePayload, Replace, points_of
+from recommender.index.points import (
+    FoundPoint,
+    NewPoint,
+    Operation,
+    OverwritePayload,
+    Remove,
+    Replace,
+    points_of,
+)
 from recommender.index.protocol import Collection, Vectors
 from recommender.index.schema import VECTOR, IndexKind, Schema
 from recommender.index.storage import as_asked
@@ -230,6 +238,13 @@ def _decided(operation: Operation, revs: Mapping[str, int]) -> tuple[edge.Update
         if revs.get(operation.id) != operation.rev:
             return None, []
         return edge.UpdateOperation.overwrite_payload([operation.id], dict(operation.payload)), [operation.id]
+    if isinstance(operation, Remove):
+        found = [
+            point_id
+            for point_id, rev in zip(operation.ids, operation.revs, strict=True)
+            if revs.get(point_id) == rev
+        ]
+        return edge.UpdateOperation.delete_points(list(found)) if found else None, found
     expected = operation.revs if isinstance(operation, Replace) else [None] * len(operation.points)
     points = [
         point for point, rev in zip(operation.points, expected, strict=True) if revs.get(point.id) == rev

@@ -45,13 +45,23 @@ class OverwritePayload:
     payload: Payload
 
 
-Operation = Insert | Replace | OverwritePayload
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove each point that still has the `rev` that was read, `revs[i]`; leave the others alone."""
+
+    ids: tuple[str, ...]
+    revs: tuple[int, ...]
+
+
+Operation = Insert | Replace | OverwritePayload | Remove
 
 
 def points_of(operation: Operation) -> list[str]:
     """The ids of the points that an operation names."""
     if isinstance(operation, OverwritePayload):
         return [operation.id]
+    if isinstance(operation, Remove):
+        return list(operation.ids)
     return [point.id for point in operation.points]
 
 
@@ -86,7 +96,7 @@ class PointStore(Protocol):
         ...
 
     def apply(self, operations: Sequence[Operation]) -> set[str]:
-        """Apply the operations, of which each point has one at most; return the ids that were written.
+        """Apply the operations, of which each point has one at most; return the ids written or removed.
 
         Each is atomic and durable on return, all of them are not. Every payload of one call has the
         same `write_id`, which no other call has.

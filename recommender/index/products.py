@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
@@ -17,12 +18,24 @@ from recommender.index.points import (
     Operation,
     OverwritePayload,
     PointStore,
+    Remove,
     Replace,
 )
-from recommender.index.protocol import CensusPage, Hit, OnSearch, Page, Search, StoredProduct, Vectors, Write
+from recommender.index.protocol import (
+    CensusPage,
+    Hit,
+    IndexedImage,
+    OnSearch,
+    Page,
+    Search,
+    StoredProduct,
+    Vectors,
+    Write,
+)
 from recommender.index.schema import CENSUS, LIVE, SEARCHABLE, Schema, census_of, payload_of, stored_of
 from recommender.index.storage import CODED
 from recommender.index.strategy import CODES, EXACT, Strategy
+from recommender.merge import UNKNOWN
 
 log = logging.getLogger(__name__)
 _MOST_TIES = 1024
@@ -40,19 +53,22 @@ class PointIndex:
         self._estimates = Estimates(lambda where: store.count(where, exact=False), self._where(Filter()))
 
     def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
-        """Return what is stored under these product ids, tombstones and stubs included."""
+        """Return what is stored under these product ids, tombstones and stubs included.
+
+        Rows that another encoder made are not there for the reader.
+        """
         if not ids:
             return {}
         points = self._store.retrieve([self._schema.point_id(i) for i in ids], vectors=vectors)
-        return {point.payload["id"]: _stored(point) for point in points}
+        return {point.payload["id"]: self._own(point) for point in points}
 
     def write(self, writes: Sequence[Write]) -> set[str]:
         """Apply compare-and-swaps, at most one a product; return the ids that lost their race.
 
         Raises:
             ValueError: a row is not finite or not of the collection's dimension, an image names a
-                row that isn't there, a payload-only write expects a missing point, or a product
-                occurs twice; nothing is written.
+                row that isn't there, a payload-only write or a removal expects a missing point, or a
+                product occurs twice; nothing is written.
         """
         if not writes:
             return set()
@@ -158,6 +174,15 @@ class PointIndex:
         points, following = self._store.scroll(Where(), limit=limit, start=cursor, fields=fields)
         return CensusPage(tuple(census_of(point.payload) for point in points), following)
 
+    def states(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts that the states of these products are kept as."""
+        points = self._store.retrieve([self._schema.point_id(i) for i in ids], fields=("id", "state"))
+        return {point.payload["id"]: point.payload["state"] for point in points}
+
+    def size(self) -> int:
+        """Count every point, tombstones and stubs included."""
+        return self._store.count(Where())
+
     def ping(self) -> None:
         """Return if the index answers."""
         self._store.ping()
@@ -165,6 +190,15 @@ class PointIndex:
     def close(self) -> None:
         """Flush and let go; safe to call twice."""
         self._store.close()
+
+    def _own(self, point: FoundPoint) -> StoredProduct:
+        """As if its images were not embedded yet, where another encoder made its rows."""
+        stored = _stored(point)
+        if point.payload["encoder"] == self.fingerprint:
+            return stored
+        images = tuple(IndexedImage(image.uri, error=image.error) for image in stored.images)
+        vectors = None if stored.vectors is None else stored.vectors[:0]
+        return replace(stored, images=images, vectors=vectors)
 
     def _where(self, filter_: Filter, status: tuple[str, ...] = SEARCHABLE) -> Where:
         return conditions(filter_, status, self._schema)
@@ -175,12 +209,17 @@ class PointIndex:
         return CODES if self._store.storage in CODED else EXACT
 
     def _operations(self, writes: Sequence[Write], ids: Iterable[str]) -> Iterator[Operation]:
-        """Whole points in at most two operations, whatever the batch; one for each payload-only write."""
+        """Whole points in at most two operations, removals in one; and one for each payload-only write."""
         missing: list[NewPoint] = []
         known: list[NewPoint] = []
         revs: list[int] = []
+        gone: dict[str, int] = {}
         write_id = uuid4().hex
         for write, point_id in zip(writes, ids, strict=True):
+            if write.state == UNKNOWN:
+                assert write.expected_rev is not None
+                gone[point_id] = write.expected_rev
+                continue
             payload = payload_of(write, write_id=write_id, fingerprint=self.fingerprint)
             if write.vectors is None:
                 assert write.expected_rev is not None
@@ -194,6 +233,8 @@ class PointIndex:
             yield Insert(tuple(missing))
         if known:
             yield Replace(tuple(known), tuple(revs))
+        if gone:
+            yield Remove(tuple(gone), tuple(gone.values()))
 
     def _nearest(
         self, rows: Vectors, where: Filter, strategy: Strategy | None, wanted: int, with_vectors: bool
@@ -216,6 +257,8 @@ class PointIndex:
             size = wanted + 4 * (size - wanted)
 
     def _check(self, write: Write) -> None:
+        if write.state == UNKNOWN and write.expected_rev is None:
+            raise ValueError(f"{write.id}: a missing point can't be removed")
         if write.vectors is None:
             if write.expected_rev is None:
                 raise ValueError(f"{write.id}: a missing point can't be written without an array of vectors")

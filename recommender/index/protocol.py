@@ -5,7 +5,7 @@ One point per product. Both engines keep this contract; tests/integration/index 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from recommender.merge import ProductState
 
 Vectors = NDArray[np.float32]
 """(N, D) float32, unit L2 norm, finite; row i for searchable image i."""
+
+Status = Literal["searchable", "imageless", "stub", "deleted"]
+"""What a point stands for: a product that can be found; one none of whose images could be embedded;
+patches that wait for their upsert; a tombstone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Write:
     `expected_rev` None means the point was missing. `vectors` None keeps the stored vectors (a
     payload-only write); an array of no rows makes the point vectorless, never found by a search: a
     tombstone, a stub, or a product none of whose images could be embedded. A missing point needs an
-    array.
+    array. A state of which nothing is known removes the point, which must have been read.
     """
 
     id: str
@@ -104,16 +108,19 @@ class CensusEntry:
     """What a census reads of one point, which may be a tombstone or a stub.
 
     `digest` is `digest_of` of the merged document; empty where there is none. `written_at` is in seconds
-    since 1970, by the clock of whoever wrote last. `state` is the text that the state is kept as, the same
-    for equal states; None where it was not asked for.
+    since 1970, by the clock of whoever wrote last, and `encoder` the fingerprint of whose index that was.
+    `group_id` is the variant family of a live product, if it has one. `state` is the text that the state is
+    kept as, the same for equal states; None where it was not asked for.
     """
 
     id: str
-    status: str
+    status: Status
     version: int
     digest: str
     images: tuple[IndexedImage, ...]
     written_at: int
+    encoder: str
+    group_id: str | None = None
     state: str | None = None
 
 
@@ -163,7 +170,10 @@ class ProductIndex(Protocol):
     """Told of every such search that chose its own strategy, and of its hits; it must not block."""
 
     def read(self, ids: Sequence[str], *, vectors: bool = False) -> dict[str, StoredProduct]:
-        """Return what is stored under these product ids, tombstones and stubs included."""
+        """Return what is stored under these product ids, tombstones and stubs included.
+
+        Rows that another encoder made are not there for the reader.
+        """
         ...
 
     def write(self, writes: Sequence[Write]) -> set[str]:
@@ -220,6 +230,14 @@ class ProductIndex(Protocol):
 
     def census(self, *, limit: int = 1024, cursor: str | None = None, states: bool = False) -> CensusPage:
         """Return a little of every point, tombstones and stubs too, in a stable order, a page at a time."""
+        ...
+
+    def states(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return the texts that the states of these products are kept as; `state_from_text` reads them."""
+        ...
+
+    def size(self) -> int:
+        """Count every point, tombstones and stubs included."""
         ...
 
     def ping(self) -> None:

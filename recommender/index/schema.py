@@ -20,19 +20,23 @@ from recommender.catalog import Product, Scalar, category_ancestors
 from recommender.digest import digest_of
 from recommender.errors import InvalidQuery
 from recommender.events import canonical_json
-from recommender.index.protocol import CensusEntry, DuplicateOf, IndexedImage, StoredProduct, Vectors, Write
+from recommender.index.protocol import (
+    CensusEntry,
+    DuplicateOf,
+    IndexedImage,
+    Status,
+    StoredProduct,
+    Vectors,
+    Write,
+)
 from recommender.merge import FieldPatch, ProductState, Stamp
 
 SCHEMA_VERSION = 3
 VECTOR = "image"
 
-Status = Literal["searchable", "imageless", "stub", "deleted"]
-"""What a point stands for: a product that can be found; one none of whose images could be embedded;
-patches that wait for their upsert; a tombstone."""
-
 SEARCHABLE: tuple[str, ...] = ("searchable",)
 LIVE: tuple[str, ...] = ("searchable", "imageless")
-CENSUS: tuple[str, ...] = ("id", "status", "version", "digest", "images", "written_at")
+CENSUS: tuple[str, ...] = ("id", "status", "version", "digest", "images", "written_at", "encoder", "group_id")
 """Payload fields of a `CensusEntry`, beside the state."""
 
 _NUMBER = re.compile(r"-?\d{1,40}(\.\d+)?(e[+-]?\d{1,2})?", re.ASCII)
@@ -171,7 +175,7 @@ def stored_of(payload: Mapping[str, Any], vectors: Vectors | None) -> StoredProd
     return StoredProduct(
         id=payload["id"],
         rev=payload["rev"],
-        state=_state_from_text(payload["state"]),
+        state=state_from_text(payload["state"]),
         images=tuple(IndexedImage(**image) for image in payload["images"]),
         vectors=vectors,
         duplicate_of=DuplicateOf(**duplicate) if (duplicate := payload.get("duplicate_of")) else None,
@@ -187,6 +191,8 @@ def census_of(payload: Mapping[str, Any]) -> CensusEntry:
         digest=payload["digest"],
         images=tuple(IndexedImage(**image) for image in payload["images"]),
         written_at=payload["written_at"],
+        encoder=payload["encoder"],
+        group_id=payload.get("group_id"),
         state=payload.get("state"),
     )
 
@@ -244,7 +250,8 @@ def _state_to_text(state: ProductState, document: Mapping[str, Any] | None) -> s
 
 
 @lru_cache(maxsize=4096)  # a question reads its best hits twice, and shoppers ask about the same products
-def _state_from_text(text: str) -> ProductState:
+def state_from_text(text: str) -> ProductState:
+    """The state that a point's text says."""
     said = json.loads(text)
     return ProductState(
         base=Stamp(*said["base"]) if said["base"] else None,

@@ -11,7 +11,16 @@ from qdrant_client.common.client_exceptions import QdrantException
 from config.settings import Storage
 from recommender.errors import IndexUnavailable, ShuttingDown
 from recommender.index.filters import Between, Condition, OneOf, PointIs, Where, at_revision
-from recommender.index.points import FoundPoint, Insert, NewPoint, Operation, OverwritePayload, points_of
+from recommender.index.points import (
+    FoundPoint,
+    Insert,
+    NewPoint,
+    Operation,
+    OverwritePayload,
+    Remove,
+    Replace,
+    points_of,
+)
 from recommender.index.protocol import Vectors
 from recommender.index.schema import VECTOR
 from recommender.index.server_storage import search_of_codes
@@ -97,8 +106,13 @@ class ServerStore:
             records = self._client.retrieve(
                 self._collection, ids, with_payload=["write_id"], consistency=_CONSISTENCY
             )
-        wrote = _write_id(operations[0])
-        return {str(record.id) for record in records if (record.payload or {}).get("write_id") == wrote}
+        wrote = next(
+            (_write_id(operation) for operation in operations if not isinstance(operation, Remove)), None
+        )
+        # A removal has won where nothing is left.
+        there = {str(record.id): (record.payload or {}).get("write_id") for record in records}
+        removed = {i for operation in operations if isinstance(operation, Remove) for i in operation.ids}
+        return (removed - there.keys()) | {i for i, write_id in there.items() if write_id == wrote}
 
     def nearest(
         self, rows: Vectors, where: Where, strategy: Strategy, *, limit: int, vectors: bool = False
@@ -192,6 +206,9 @@ def _update(operation: Operation) -> models.UpdateOperation:
             payload=dict(operation.payload), filter=_at_revision([operation.id], [operation.rev])
         )
         return models.OverwritePayloadOperation(overwrite_payload=overwrite)
+    if isinstance(operation, Remove):
+        gone = models.FilterSelector(filter=_at_revision(operation.ids, operation.revs))
+        return models.DeleteOperation(delete=gone)
     points = [_point(point) for point in operation.points]
     if isinstance(operation, Insert):
         upsert = models.PointsList(points=points, update_mode=models.UpdateMode.INSERT_ONLY)
@@ -204,7 +221,7 @@ def _update(operation: Operation) -> models.UpdateOperation:
     return models.UpsertOperation(upsert=upsert)
 
 
-def _write_id(operation: Operation) -> object:
+def _write_id(operation: Insert | Replace | OverwritePayload) -> object:
     payload = operation.payload if isinstance(operation, OverwritePayload) else operation.points[0].payload
     return payload["write_id"]
 

@@ -1,6 +1,8 @@
 """A real browser, before a drawn shop that serves the gallery."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from recommender.api.serve import serve_in_thread
 from tests.e2e.gallery import TRICKY, opened
 from tests.shop import Shop, draw, filled_shop
 
+HERE = Path(__file__).parent
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox",
@@ -24,6 +27,20 @@ ARGUMENTS = [
 ]
 
 expect.set_options(timeout=20_000)  # a busy machine is no error
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The checker's script, installed here on first use. Without npm: skipped, but with CI=true a failure."""
+    script = HERE / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm = shutil.which("npm")
+        if npm is None and os.environ.get("CI") != "true":
+            pytest.skip("the accessibility test needs npm")
+        assert npm is not None, "npm is not on PATH"
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=HERE, check=True)  # noqa: S603
+    return script.read_text()
 
 
 @pytest.fixture(scope="module")

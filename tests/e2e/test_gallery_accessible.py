@@ -1,18 +1,14 @@
 """The gallery under axe-core: no violation in any state, in light and dark, at two widths."""
 
-import os
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.axe import violations
 from tests.e2e.gallery import PHONE_PX, cards, opened, settled
 from tests.shop import Shop
 
-HERE = Path(__file__).parent
 STATES = {
     "grid": "/",
     "category": "/?category=shapes/round&in_stock=true",
@@ -24,31 +20,6 @@ STATES = {
     "empty": "/?product=round-red-0&price_min=5000",
     "missing": "/?product=nope",
 }
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The checker's script, installed here on first use. Without npm: skipped, but with CI=true a failure."""
-    script = HERE / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        npm = shutil.which("npm")
-        if npm is None and os.environ.get("CI") != "true":
-            pytest.skip("the accessibility test needs npm")
-        assert npm is not None, "npm is not on PATH"
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=HERE, check=True)  # noqa: S603
-    return script.read_text()
-
-
-def violations(page: Page, axe: str) -> list[str]:
-    """Each broken rule with the elements that break it."""
-    page.evaluate(axe)
-    found = page.evaluate("axe.run().then(({violations}) => violations)")
-    return [
-        f"{rule['id']}: {node['target']} {node.get('failureSummary')}"
-        for rule in found
-        for node in rule["nodes"]
-    ]
 
 
 def fold_out(page: Page) -> None:

@@ -5,8 +5,9 @@ import sys
 import typer
 
 from recommender.errors import LookalikeError
+from worker.cli.audit import audit
 from worker.cli.bench import bench
-from worker.cli.catalog import refresh, reindex
+from worker.cli.catalog import refresh, reindex, rollback
 from worker.cli.clusters import clusters
 from worker.cli.dead_letters import dead_letters
 from worker.cli.demo import demo
@@ -36,6 +37,8 @@ for command in (
     evaluate,
     refresh,
     reindex,
+    rollback,
+    audit,
     schema,
     doctor,
     bench,

@@ -1,4 +1,4 @@
-"""`lookalike refresh` and `lookalike reindex`: catalog jobs, handed to the workers."""
+"""`lookalike refresh`, `reindex` and `rollback`: catalog jobs, handed to the workers."""
 
 import sys
 from dataclasses import asdict
@@ -9,6 +9,10 @@ import typer
 from worker.cli.following import Follow
 from worker.cli.id_file import read_ids
 from worker.cli.output import AsJson, print_json, print_lines
+
+DropOld = Annotated[
+    bool, typer.Option("--drop-old", help="Drop the collection that does not serve, in the end.")
+]
 
 
 def refresh(
@@ -31,7 +35,9 @@ def refresh(
 
 
 def reindex(
-    encoder: Annotated[str | None, typer.Option(help="The encoder that serves; for certainty.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="The encoder to embed with; another one than serves is a model swap.")
+    ] = None,
     category: Annotated[str | None, typer.Option(help="Only this category and below.")] = None,
     ids: Annotated[list[str] | None, typer.Option("--id", help="Only this product; repeatable.")] = None,
     id_file: Annotated[
@@ -39,17 +45,49 @@ def reindex(
         typer.Option("--ids", metavar="FILE", help="Only these products: an id a line; - for stdin."),
     ] = None,
     *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what a swap takes: hours, memory and storage.")
+    ] = False,
+    drop_old: DropOld = False,
     follow: Follow = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have products embedded again from what the index knows of them."""
+    """Have products embedded again from what the index knows of them; with another encoder, swap to it.
+
+    With --drop-old alone, drop the collection that does not serve, which ends a swap.
+    """
     if sum(given is not None for given in (category, ids, id_file)) > 1:
         raise typer.BadParameter("give one of --category, --id and --ids")
+    scoped = any(given is not None for given in (category, ids, id_file))
+    if drop_old and encoder is None and not scoped and not dry_run:
+        trigger("catalog.drop_old", {}, follow=follow, as_json=as_json)
+        return
+    if (drop_old or dry_run) and (encoder is None or scoped):
+        raise typer.BadParameter("--drop-old and --dry-run are for a swap: give --encoder, and no scope")
     named = read_ids(id_file) if id_file is not None else ids
     scope: dict[str, Any] | None = {"ids": named} if named else None
     if category is not None:
         scope = {"category": category}
-    trigger("catalog.reindex", {"encoder": encoder, "scope": scope}, follow=follow, as_json=as_json)
+    arguments: dict[str, Any] = {"encoder": encoder, "scope": scope}
+    if drop_old:
+        arguments["drop_old"] = True
+    if dry_run:
+        arguments["dry_run"] = True
+        follow = True  # what it is for is the answer
+    trigger("catalog.reindex", arguments, follow=follow, as_json=as_json)
+
+
+def rollback(
+    *,
+    drop_old: DropOld = False,
+    follow: Follow = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve again from the collection before the last swap; it has had every event since, too.
+
+    With --drop-old, then drop the swap's collection.
+    """
+    trigger("catalog.rollback", {"drop_old": drop_old}, follow=follow, as_json=as_json)
 
 
 def trigger(event_type: str, arguments: dict[str, Any], *, follow: bool | None, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,18 +91,24 @@ def replay(
     newer_than: NewerThan = None,
     everything: All = False,
     limit: Limit = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also those older than LOOKALIKE_INDEX__TOMBSTONE_DAYS.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish dead letters again, and remove those that were published."""
     chosen = LetterFilter(tuple(reason or ()), tuple(product or ()), older_than, newer_than)
     _check_choice(ids, chosen, everything=everything)
+    from config.settings import load_settings  # noqa: PLC0415
     from worker import replay as replaying  # noqa: PLC0415
     from worker.cli.broker import celery_app, open_dead_letters  # noqa: PLC0415
 
     app, letters = celery_app(), open_dead_letters()
+    patience = timedelta(days=load_settings().index.tombstone_days)
+    oldest = None if force else datetime.now(UTC) - patience
     replayed: list[str] = []
     with _chosen("replaying", letters, ids, chosen) as (found, refused):
-        for done in replaying.replay(app, letters, islice(found, limit)):
+        for done in replaying.replay(app, letters, islice(found, limit), oldest=oldest):
             replayed += done.published
             refused.update(done.refused)
     _tell("replayed", replayed if as_json else len(replayed), refused, as_json=as_json)

@@ -47,6 +47,11 @@ class Gathered:
     looks: Looks
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """Of the products, in their order."""
+        return tuple(product.id for product in self.products)
+
+    @property
     def families(self) -> Places:
         """(P,): a number for each variant family, -1 where a product has none."""
         numbers: dict[str, int] = {}
@@ -105,12 +110,22 @@ def _pages(api: Api, parameters: Mapping[str, Any], first: dict[str, Any]) -> It
 
 
 def _page(api: Api, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return ask_patiently(api, "/v1/embeddings", parameters)
+
+
+def ask_patiently(api: Api, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask, and again after pauses where the API could not answer.
+
+    Raises:
+        QueryError: the question is wrong.
+        TransientError: the API could not answer, again and again.
+    """
     for pause_s in _PAUSES_S:
         try:
-            return api.ask("GET", "/v1/embeddings", params=parameters)
+            return api.ask("GET", path, params=parameters)
         except TransientError:
             time.sleep(pause_s)
-    return api.ask("GET", "/v1/embeddings", params=parameters)
+    return api.ask("GET", path, params=parameters)
 
 
 def _listed(item: Mapping[str, Any]) -> Listed:

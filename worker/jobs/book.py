@@ -229,7 +229,7 @@ class JobBook:
 
 def job_scope(job: CatalogJob) -> str:
     """The scope of what a message asks for."""
-    return scope_of(job.model_dump(mode="json"))
+    return scope_of(job.model_dump(mode="json", exclude_defaults=True))
 
 
 def scope_of(arguments: Mapping[str, Any]) -> str:

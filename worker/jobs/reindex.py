@@ -1,4 +1,4 @@
-"""`catalog.reindex`: embed products again with the encoder that serves; a repair, through `bulk`."""
+"""`catalog.reindex`: embed products again with the encoder that serves, a repair; or swap to another one."""
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
@@ -21,6 +21,8 @@ from worker.jobs.book import job_scope
 from worker.jobs.steps import Job, Position, run_job
 from worker.plan import EMBED
 from worker.publish import event_message, publish
+from worker.swap.estimate import estimate_job
+from worker.swap.job import swap_job, swap_recipe
 
 log = logging.getLogger(__name__)
 
@@ -34,39 +36,43 @@ class ScrollPosition(Position):
 
 
 def reindex_job(delivery: Delivery) -> None:
-    """Publish the products of the scope to be embedded again.
+    """Publish the products of the scope to be embedded again, or do a step of a swap to another encoder.
 
-    A part of them, then the message that goes on with the rest.
+    A part of it, then the message that goes on with the rest.
 
     Raises:
-        InvalidEvent: the arguments are wrong, or name another encoder than the one that serves.
+        InvalidEvent: the arguments are wrong, or name a scope and another encoder than the one that serves.
         TransientError: the index or the broker failed; this step may be tried again.
     """
     if delivery.args:
         raise InvalidEvent("", "expected keyword arguments: encoder=NAME or null, scope=SCOPE or null")
-    job = parse_catalog_job(delivery.type, delivery.kwargs)
-    assert isinstance(job, Reindex)
-    resources = delivery.runtime.resources
-    serving = resources.encoder.spec.name
-    if job.encoder not in (None, serving):
-        raise InvalidEvent(
-            "encoder",
-            f"{job.encoder} is not the encoder that serves ({serving}); an index holds the vectors of one: "
-            f"start workers with LOOKALIKE_ENCODER__NAME={job.encoder} and a LOOKALIKE_CATALOG of their own",
-        )
+    wanted = parse_catalog_job(delivery.type, delivery.kwargs)
+    assert isinstance(wanted, Reindex)
+    if wanted.dry_run:
+        estimate_job(delivery, wanted)
+        return
+    recipe = swap_recipe(delivery, wanted)
+    if recipe is None:
+        _repair(delivery, wanted)
+    else:
+        swap_job(delivery, wanted, recipe)
 
-    def work(position: ScrollPosition, handle: Job) -> Generator[ScrollPosition, None, None]:
-        handle.phase("publishing", None if position.products else _total(job, resources.index))
-        for ids, following in _pages(job, resources.index, position):
+
+def _repair(delivery: Delivery, wanted: Reindex) -> None:
+    index = delivery.runtime.resources.index
+
+    def work(position: ScrollPosition, job: Job) -> Generator[ScrollPosition, None, None]:
+        job.phase("publishing", None if position.products else _total(wanted, index))
+        for ids, following in _pages(wanted, index, position):
             if ids:
                 publish(delivery.app, event_message(EMBED, [{"id": product} for product in ids], BULK))
-            handle.done(following.products)
-            handle.report["published"] = following.products
+            job.done(following.products)
+            job.report["published"] = following.products
             yield following
             position = following
-        log.info("reindex_published", extra={"products": position.products, "encoder": serving})
+        log.info("reindex_published", extra={"products": position.products, "encoder": index.fingerprint})
 
-    run_job(delivery, job_scope(job), ScrollPosition(), work)
+    run_job(delivery, job_scope(wanted), ScrollPosition(), work)
 
 
 def _total(job: Reindex, index: ProductIndex) -> int:

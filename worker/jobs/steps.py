@@ -219,8 +219,13 @@ def _tell_over(delivery: Delivery, step: Step) -> None:
     log.info("step_superseded", extra=extra)
 
 
+def job_of(delivery: Delivery) -> str:
+    """The id of the job that a message belongs to, short enough to be typed."""
+    return hashlib.sha256(delivery.chain.encode()).hexdigest()[:16]
+
+
 def _read(delivery: Delivery) -> Step:
-    job = hashlib.sha256(delivery.chain.encode()).hexdigest()[:16]  # short enough to be typed
+    job = job_of(delivery)
     if delivery.cursor is None:
         return Step(job, 0, delivery.chain, delivery.tag)
     try:

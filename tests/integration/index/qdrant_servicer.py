@@ -266,6 +266,10 @@ def _update(operation: Any) -> edge.UpdateOperation:
         assert selector.WhichOneof("points_selector_one_of") == "filter"
         payload = grpc_to_payload(operation.overwrite_payload.payload)
         return edge.UpdateOperation.overwrite_payload_by_filter(_filter(selector.filter), payload)
+    if kind == "delete_points":
+        selector = operation.delete_points.points
+        assert selector.WhichOneof("points_selector_one_of") == "filter"
+        return edge.UpdateOperation.delete_points_by_filter(_filter(selector.filter))
     assert kind == "upsert", f"{kind} is not known here"
     upsert = operation.upsert
     return edge.UpdateOperation.upsert_points(

@@ -194,6 +194,23 @@ def test_replay_publishes_each_document_as_it_came_and_removes_its_letter(
     assert (len(sent(client)), client.xlen(STREAM), client.exists(CAUSES)) == (4, 0, 0)
 
 
+def test_what_is_older_than_tombstones_is_replayed_by_force_alone(
+    lookalike: Lookalike, kept: DeadLetters, client: Any
+) -> None:
+    kept.add([missing("old", first_seen=ago(days=31)), missing("young", first_seen=ago(days=29))])
+    old, young = (one.id for one in kept.all())
+    done = lookalike("replay", "--all")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "replayed 1"
+    assert f"not {old}: first seen" in done.stdout
+    assert "--force" in done.stdout
+    assert [args for _, args, _, _ in sent(client)] == [[[product("young")]]]
+    assert young not in {one.id for one in kept.all()}
+    assert lookalike("replay", old, "--force").returncode == 0
+    assert len(sent(client)) == 2
+    assert not client.xlen(STREAM)
+
+
 def test_drop_removes_for_good(lookalike: Lookalike, letters: dict[str, str], client: Any) -> None:
     assert lookalike("drop", "--older-than", "1h", "--limit", "1").stdout == "dropped 1\n"
     assert [entry for entry, _ in client.xrange(STREAM)] == list(letters.values())[1:]

@@ -271,7 +271,8 @@ def test_a_step_is_given_back_when_the_broker_is_away(
 @pytest.mark.usefixtures("short_steps")
 def test_a_reindex_goes_on_page_by_page(jobs: Jobs, document: Any, photo: Any, s3: Any) -> None:
     documents = [document(f"p{n}", s3.put(f"{n}.jpg", photo(n))) for n in range(5)]
-    jobs.runtime.pipeline.apply([parse_product_event("products.upsert", one) for one in documents])
+    pair = jobs.runtime.resources.serving.current
+    jobs.runtime.pipelines.of(pair).apply([parse_product_event("products.upsert", one) for one in documents])
     jobs.run("catalog.reindex", encoder=None, scope=None)
     assert jobs.run_all() == 3
     assert [len(page) for page in jobs.published()] == [2, 2, 1]

@@ -53,6 +53,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("catalog.reindex", {"encoder": None, "scope": None}),
     ("catalog.reindex", {"encoder": "resnet50", "scope": {"category": "women/shoes"}}),
     ("catalog.reindex", {"scope": {"ids": ["sku-123", "sku-124"]}}),
+    ("catalog.reindex", {"encoder": "resnet50", "drop_old": True, "dry_run": False}),
+    ("catalog.rollback", {}),
+    ("catalog.rollback", {"drop_old": True}),
+    ("catalog.drop_old", {}),
 ]
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("products.upsert", {**BOOT, "colour": "black"}, "colour"),
@@ -82,6 +86,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("catalog.reindex", {"scope": {"ids": []}}, "scope"),
     ("catalog.reindex", {"scope": {"ids": ["p"], "category": "a"}}, "scope"),
     ("catalog.reindex", {"scope": "women"}, "scope"),
+    ("catalog.reindex", {"drop_old": 1}, "drop_old"),
+    ("catalog.rollback", {"drop_old": None}, "drop_old"),
+    ("catalog.drop_old", {"collection": "compact-0123456789ab"}, "collection"),
 ]
 
 

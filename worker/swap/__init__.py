@@ -1,0 +1,1 @@
+"""A model swap: another collection is filled beside the serving one, proven, judged, and flipped to."""
