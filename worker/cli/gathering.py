@@ -62,10 +62,10 @@ class Gathered:
         )
 
 
-def gather(api: Api, parameters: Mapping[str, Any], *, most: int | None = None) -> Gathered:
+def gather(api: Api, parameters: Mapping[str, Any], *, limit: int | None = None) -> Gathered:
     """Read the products that a filter matches, a page at a time; blocks until the last one.
 
-    Pages come in the order of hashes of ids, so that the first `most` are a random sample, always the same.
+    Pages come in the order of hashes of ids, so that the first `limit` are a random sample, always the same.
 
     Raises:
         QueryError: the filter is wrong, or no searchable product matches it.
@@ -76,15 +76,16 @@ def gather(api: Api, parameters: Mapping[str, Any], *, most: int | None = None) 
         raise InvalidQuery("filter", "no searchable product matches it")
     products: list[Listed] = []
     gathering = Gathering(first["dimension"])
-    with progress("reading", min(first["total"], most or first["total"])) as advance:
+    most = first["total"] if limit is None else min(limit, first["total"])
+    with progress("reading", most) as advance:
         for page in _pages(api, parameters, first):
-            wanted = page["items"] if most is None else page["items"][: most - len(products)]
+            wanted = page["items"] if limit is None else page["items"][: limit - len(products)]
             for item in wanted:
                 rows = np.frombuffer(base64.b64decode(item["rows"]), "<f4")
                 gathering.add(rows.reshape(-1, first["dimension"]))
                 products.append(_listed(item))
             advance(len(wanted))
-            if most is not None and len(products) >= most:
+            if limit is not None and len(products) >= limit:
                 break
     return Gathered(first["encoder"], tuple(products), gathering.finish())
 

@@ -91,7 +91,7 @@ def of_catalog(api: Api, filters: Mapping[str, Any], limit: int | None, photos: 
         QueryError: the filter is wrong, or no searchable product matches it.
         TransientError: the API could not answer, again and again.
     """
-    gathered = gather(api, filters, most=limit)
+    gathered = gather(api, filters, limit=limit)
     alone = len(gathered.products) + np.arange(len(gathered.products))
     listed = [(product, row) for product in gathered.products for row in range(len(product.images))]
 
