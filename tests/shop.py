@@ -7,7 +7,7 @@ product looks like which is known from how it is drawn.
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from secrets import token_hex
@@ -27,6 +27,7 @@ from recommender.events import Upsert
 from recommender.index.protocol import IndexedImage, ProductIndex, Vectors, Write
 from recommender.merge import UNKNOWN, merge
 from recommender.resources import Resources, open_resources
+from recommender.serving import Serving
 from recommender.similar import Recommender
 from tests.conftest import ObjectStore, object_store
 from tests.pixels import PixelEncoder
@@ -99,6 +100,12 @@ class Shop:
             for n, uri in enumerate(uris)
         )
         return Write(product_id, None, merge(UNKNOWN, Upsert.model_validate(document)), images, rows)
+
+
+def asking(shop: Shop, recommender: Any) -> Shop:
+    """The shop with another recommender in the place of its own."""
+    pair = replace(shop.resources.serving.current, recommender=recommender)
+    return replace(shop, resources=replace(shop.resources, serving=Serving(pair)))
 
 
 @contextmanager

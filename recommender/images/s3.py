@@ -65,28 +65,35 @@ class Listed:
     """Whether there are keys after the last of these."""
 
 
+def _client(session: boto3.session.Session, settings: S3Settings, images: ImageSettings) -> "S3Client":
+    client: S3Client = session.client(
+        "s3",
+        endpoint_url=settings.endpoint_url,
+        region_name=settings.region,
+        config=Config(
+            connect_timeout=settings.timeout_s,
+            read_timeout=settings.timeout_s,
+            # Patience is the worker's: it retries without holding one of these threads.
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=images.threads,
+            # A store of one's own rarely has a DNS name for each bucket.
+            s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
+        ),
+    )
+    keep_deadlines(client)
+    return client
+
+
 class S3Store:
-    """Reads objects of the allowed buckets; one client, which any thread may use."""
+    """Reads objects of the allowed buckets. `client` is any thread's to use."""
 
     def __init__(self, settings: S3Settings, images: ImageSettings) -> None:
         self._settings = settings
         self._max_bytes = images.max_bytes
-        self.client: S3Client = boto3.session.Session().client(
-            "s3",
-            endpoint_url=settings.endpoint_url,
-            region_name=settings.region,
-            config=Config(
-                connect_timeout=settings.timeout_s,
-                read_timeout=settings.timeout_s,
-                # Patience is the worker's: it retries without holding one of these threads.
-                retries={"mode": "standard", "total_max_attempts": 2},
-                max_pool_connections=images.threads,
-                # A store of one's own rarely has a DNS name for each bucket.
-                s3={"addressing_style": "path" if settings.endpoint_url else "auto"},
-            ),
-        )
-        keep_deadlines(self.client)
-        keep_pages_short(self.client)
+        session = boto3.session.Session()
+        self.client = _client(session, settings, images)
+        self._lister = _client(session, settings, images)  # of its own, since its pages are none for others
+        keep_pages_short(self._lister)
         self._short_way = SignedGets(self.client, images.max_bytes)
 
     def fetch(self, uri: str, etag: str | None) -> Fetched | None:
@@ -114,7 +121,7 @@ class S3Store:
         uri = f"s3://{bucket}/{prefix}"
         self._check_bucket(uri, bucket)
         with translated(uri), deadline(self._settings.timeout_s):
-            page = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
+            page = self._lister.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after)
         found: tuple[tuple[str, str], ...] = tuple(page.get(FOUND, ()))  # type: ignore[arg-type]  # our own key
         more = page.get("IsTruncated", False)
         if more and (not found or found[-1][0] <= after):
@@ -126,6 +133,7 @@ class S3Store:
     def close(self) -> None:
         """Close the pooled connections."""
         self.client.close()
+        self._lister.close()
 
     def _fetch(self, uri: str, bucket: str, key: str, etag: str | None) -> Fetched | None:
         """Like `fetch`, by boto3, which knows what to do about every answer."""

@@ -25,7 +25,7 @@ from recommender.merge import UNKNOWN, merge
 from recommender.question import Question, Weighted
 from recommender.similar import Recommender
 from tests.pixels import ReadingEncoder
-from tests.shop import COLOURS, Shop, draw, filled_shop
+from tests.shop import COLOURS, Shop, asking, draw, filled_shop
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def reading(catalog: Shop) -> Iterator[Shop]:
     with closing(DynamicBatcher(ReadingEncoder(), 4)) as batcher:
         resources = catalog.resources
         recommender = Recommender(resources.index, batcher, resources.source, catalog.settings)
-        yield replace(catalog, resources=replace(resources, recommender=recommender))
+        yield asking(catalog, recommender)
 
 
 def test_a_text_is_answered_by_what_it_says(reading: Shop) -> None:

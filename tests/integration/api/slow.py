@@ -7,7 +7,7 @@ from threading import Event, Semaphore
 from typing import Any
 
 from recommender.similar import Recommender
-from tests.shop import Shop
+from tests.shop import Shop, asking
 
 
 @dataclass
@@ -36,8 +36,7 @@ def gated(shop: Shop, **api: Any) -> Iterator[tuple[Shop, Gate]]:
     """The shop behind a gate, with other settings of its API; what waits is let go at the end."""
     gate = Gate(shop.recommender)
     settings = shop.settings.model_copy(update={"api": shop.settings.api.model_copy(update=api)})
-    resources = replace(shop.resources, recommender=gate)  # type: ignore[arg-type]
     try:
-        yield replace(shop, settings=settings, resources=resources), gate
+        yield replace(asking(shop, gate), settings=settings), gate
     finally:
         gate.go.set()

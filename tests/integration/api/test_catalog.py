@@ -257,6 +257,8 @@ def test_the_description_names_every_route_and_problem(api: httpx.Client) -> Non
     assert {path for path in description["paths"] if path.startswith("/v1")} == {
         "/v1/products",
         "/v1/products/{product_id}",
+        "/v1/census",
+        "/v1/census/states",
         "/v1/products/{product_id}/similar",
         "/v1/products/{product_id}/images/{n}",
         "/v1/similar",

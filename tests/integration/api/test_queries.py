@@ -1,7 +1,6 @@
 """Questions over HTTP."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ from recommender.encoders.batcher import DynamicBatcher
 from recommender.encoders.protocol import Embeddings
 from recommender.errors import WeightsUnavailable
 from recommender.similar import Recommender
-from tests.shop import PixelEncoder, Shop, draw, served
+from tests.shop import PixelEncoder, Shop, asking, draw, served
 
 ITEM = {
     "id", "score", "category", "title", "brand", "price", "currency", "in_stock", "group_id", "url",
@@ -240,7 +239,7 @@ def test_a_tokenizer_that_is_missing_is_a_problem_that_says_what_to_do(catalog: 
     resources = catalog.resources
     recommender = Recommender(resources.index, batcher, resources.source, catalog.settings)
     try:
-        with served(replace(catalog, resources=replace(resources, recommender=recommender))) as api:
+        with served(asking(catalog, recommender)) as api:
             response = api.post("/v1/similar", json={"text": "red boots"})
     finally:
         batcher.close()

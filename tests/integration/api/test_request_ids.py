@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 
 import httpx
 import pytest
 
 from config.logging import JsonFormatter
-from tests.shop import Shop, served
+from tests.shop import Shop, asking, served
 
 
 class Formatted(logging.Handler):
@@ -66,8 +65,7 @@ def test_what_nobody_foresaw_is_a_500_whose_traceback_is_found_by_its_id(
         def categories(self) -> dict[str, int]:
             raise RuntimeError("nobody foresaw this")
 
-    broken = replace(catalog, resources=replace(catalog.resources, recommender=Broken()))  # type: ignore[arg-type]
-    with served(broken) as api:
+    with served(asking(catalog, Broken())) as api:
         response = api.get("/v1/categories", headers={"X-Request-ID": "unlucky"})
         assert api.get("/healthz").status_code == 200
     assert (response.status_code, response.json()["request_id"]) == (500, "unlucky")

@@ -112,7 +112,8 @@ def test_the_api_pages_every_searchable_product_with_its_rows(shop: Shop, owned:
 
 
 def test_rows_of_two_encoders_are_not_mixed() -> None:
-    item = {"id": "a", "title": None, "category": ["x"], "group_id": None, "images": [0], "rows": "AACAPw=="}
+    product = {"id": "a", "title": None, "category": ["x"], "group_id": None}
+    item = product | {"images": [0], "rows": "AACAPw==", "uris": ["s3://b/a.jpg"], "etags": [None]}
     said = [
         {"items": [item], "encoder": encoder, "dimension": 1, "total": 2, "cursor": "more"}
         for encoder in ("old-000000000000", "new-111111111111")
