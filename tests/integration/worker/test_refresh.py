@@ -59,7 +59,9 @@ class Shop:
 
     def apply(self, event: str, *documents: Document) -> None:
         """Bring the index up to date with events, past all queues."""
-        self.jobs.runtime.pipeline.apply([parse_product_event(event, document) for document in documents])
+        runtime = self.jobs.runtime
+        pipeline = runtime.pipelines.of(runtime.resources.serving.current)
+        pipeline.apply([parse_product_event(event, document) for document in documents])
 
     def write_feed(self, *more: str) -> str:
         """Store the feed, and lines that are no products; returns its URI."""
