@@ -3,13 +3,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from recommender.index.protocol import CensusEntry, IndexedImage
+from recommender.index.protocol import CensusEntry, IndexedImage, Status
 from worker.refresh.known import LISTED, Known, hashes, images_of, products_of, suspects_of
 
 
-def entry(identity: str, *images: IndexedImage, version: int = 1, status: str = "searchable") -> CensusEntry:
+def entry(
+    identity: str, *images: IndexedImage, version: int = 1, status: Status = "searchable"
+) -> CensusEntry:
     digest = f"{int(hashes([identity])[0]):016x}" if status in {"searchable", "imageless"} else ""
-    return CensusEntry(identity, status, version, digest, images, written_at=0)
+    return CensusEntry(identity, status, version, digest, images, written_at=0, encoder="compact-1")
 
 
 def known_of(*pages: Sequence[CensusEntry]) -> Known:
