@@ -186,7 +186,7 @@ def test_a_replayed_dead_letter_is_searchable_once_its_image_is_there(
     start_up()
     owner = wait_for("up is ready", lambda: ready(data_dir))
     product = json.dumps(document("late", f"s3://{s3.bucket}/late.jpg"))
-    published = lookalike("publish", "-", stdin=f"{'[' * 100_000}\n{product}")
+    published = lookalike("publish", "-", stdin='{"a":' * 100_000 + f"\n{product}")
     assert published.returncode == 1
     assert "line 1: not JSON" in published.stderr
     assert "Traceback" not in published.stderr
@@ -288,7 +288,7 @@ def test_the_command_line(
     assert all(set(check) == {"subject", "state", "found", "remedy"} for check in checks)
     assert [check for check in checks if check["state"] == "fix"] == []
     assert {"redis", "encoder", "index", f"bucket {s3.bucket}"} <= {check["subject"] for check in checks}
-    sick = lookalike("doctor", ENCODER__NAME="no-such")
+    sick = lookalike("doctor", ENCODER__NAME="no-such", CATALOG="other")
     assert sick.returncode == 1
     assert "FIX  encoder: " in sick.stdout
     assert json.loads(lookalike("reindex", "--id", "p0", "--json").stdout)["published"] == "catalog.reindex"
