@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from recommender.errors import ImageError
 from recommender.images.source import ImageSource
-from worker.audit.census import Census, Flags, plain
+from worker.audit.census import Census, Flags
 from worker.audit.findings import Example, Findings
 from worker.audit.kinds import REPLACED, VANISHED
-from worker.audit.texts import Hashes, hashes
+from worker.hashes import Hashes, hashes, plain_etag
 from worker.refresh.folders import common_folders, folder_of
 
 S3 = "s3://"
@@ -119,7 +119,7 @@ def _note(
     at = np.minimum(np.searchsorted(listed.uris, found), max(len(listed.uris) - 1, 0))
     known = listed.uris[at] == found if len(listed.uris) else np.zeros(len(found), np.bool_)
     # An object without an ETag is there all the same.
-    etags = np.maximum(hashes(plain(etag) for _, etag in names), 1)
+    etags = np.maximum(hashes(plain_etag(etag) for _, etag in names), 1)
     listed.etags[at[known]] = etags[known]
     advance(int(known.sum()))
 

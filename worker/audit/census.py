@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audit.texts import Texts, hash_of
+from worker.audit.texts import Texts
+from worker.hashes import hash_of, plain_etag
 
 STATUSES = ("searchable", "imageless", "stub", "deleted")
 SEARCHABLE, IMAGELESS, STUB, DELETED = range(len(STATUSES))
@@ -115,7 +116,7 @@ class _Gathering:
             (
                 first + at,
                 hash_of(i["uri"]),
-                hash_of(plain(i["etag"])),
+                hash_of(plain_etag(i["etag"])),
                 -1 if i["row"] is None else i["row"],
                 self._reason(i),
             )
@@ -141,11 +142,6 @@ class _Gathering:
         if text not in self._reasons and len(self._reasons) >= MOST_REASONS:
             text = "another reason"
         return self._reasons.setdefault(text, len(self._reasons))
-
-
-def plain(etag: str | None) -> str:
-    """An ETag without its quotes: stores list it with or without; empty for none."""
-    return (etag or "").strip('"')
 
 
 def pages(ask: Ask) -> Iterator[dict[str, Any]]:

@@ -14,9 +14,9 @@ from worker.audit.census import Census
 from worker.audit.feed import ComparedFeed
 from worker.audit.findings import Findings
 from worker.audit.kinds import DELETE, ORPHANED, OVERDUE, UPSERT, Event, Kind
-from worker.audit.texts import hash_of
 from worker.broker import broker_errors
 from worker.celery import BULK
+from worker.hashes import hash_of
 from worker.jobs.steps import BULK_AT_MOST
 from worker.plan import EMBED, PURGE
 from worker.publish import event_message, publish

@@ -20,8 +20,8 @@ from worker.audit.findings import Findings
 from worker.audit.points import check_rows, check_stubs, check_tombstones, check_visible
 from worker.audit.repair import Repair
 from worker.audit.shared import check_alike, check_shared
-from worker.audit.texts import Hashes
 from worker.feeds.open import open_feed
+from worker.hashes import Hashes
 
 DAY_S = 86400
 NO_FEED = "the index against a feed: give --feed URI, or set LOOKALIKE_FEED__SCHEDULED"

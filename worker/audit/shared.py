@@ -11,7 +11,7 @@ from worker.audit.buckets import Listed
 from worker.audit.census import Census
 from worker.audit.findings import Example, Findings, Found
 from worker.audit.kinds import ALIKE, SHARED
-from worker.audit.texts import Hashes
+from worker.hashes import Hashes
 
 ALIKE_FROM = 0.999
 """Cosine from which two pictures can't be told apart."""

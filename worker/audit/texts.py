@@ -1,14 +1,7 @@
-"""Many texts in little memory, and what stands for one of them in an array."""
+"""Many texts in little memory."""
 
 from array import array
-from collections.abc import Iterable, Iterator
-from hashlib import blake2b
-
-import numpy as np
-from numpy.typing import NDArray
-
-Hashes = NDArray[np.uint64]
-"""(N,) uint64: 64 bits of text i; 0 stands for no text."""
+from collections.abc import Iterator
 
 
 class Texts:
@@ -32,15 +25,3 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self._ends) - 1
-
-
-def hash_of(text: str) -> int:
-    """64 bits of a text, the same in every process; 0 for none."""
-    if not text:
-        return 0
-    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
-
-
-def hashes(texts: Iterable[str]) -> Hashes:
-    """`hash_of` of each."""
-    return np.fromiter((hash_of(text) for text in texts), np.uint64)

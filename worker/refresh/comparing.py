@@ -14,10 +14,11 @@ from recommender.index.protocol import StoredProduct
 from recommender.merge import UNKNOWN, merge
 from worker.feeds.open import Feed, open_feed
 from worker.feeds.record import Place, Record
+from worker.hashes import Hashes, hashes
 from worker.jobs.dead_letters import DeadLetter
 from worker.plan import EMBED
 from worker.publish import batches
-from worker.refresh.known import Hashes, Known, Suspects, hashes
+from worker.refresh.known import Known, Suspects
 from worker.refresh.position import Counts, RefreshPosition
 from worker.refresh.run import Run
 

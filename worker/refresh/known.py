@@ -7,7 +7,6 @@ Nothing refers to a place in these arrays, so that parts may be noted twice, in 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 from typing import Self
 
 import numpy as np
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 
 from recommender.index.protocol import CensusEntry
 from recommender.index.schema import LIVE
+from worker.hashes import Hashes, hashes, plain_etag
 
-Hashes = NDArray[np.uint64]
-"""(N,) uint64: the hash of text i."""
 Flags = NDArray[np.bool_]
 """(N,) bool, one a known product or image."""
 
@@ -30,20 +28,9 @@ EMBEDDED, IN_S3 = 1, 2
 """Bits of an image's kind: it has a row; its URI is s3://."""
 
 
-def hashes(texts: Iterable[str]) -> Hashes:
-    """64 bits of each text, the same in every process."""
-    found = b"".join(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(found, "<u8")
-
-
 def digests(texts: Iterable[str]) -> Hashes:
     """The 16 hex digits that `digest_of` gives as numbers; 0 for an empty text."""
     return np.array([int(text or "0", 16) for text in texts], np.uint64)
-
-
-def plain_etag(etag: str) -> str:
-    """Without its quotes: stores list it with or without."""
-    return etag.strip('"')
 
 
 def products_of(entries: Sequence[CensusEntry]) -> bytes:
@@ -62,7 +49,7 @@ def images_of(entries: Sequence[CensusEntry]) -> bytes:
     rows = np.empty(len(images), IMAGE)
     rows["product"] = np.repeat(hashes(entry.id for entry in live), [len(entry.images) for entry in live])
     rows["uri"] = hashes(image.uri for image in images)
-    rows["etag"] = hashes(plain_etag(image.etag or "") for image in images)
+    rows["etag"] = hashes(plain_etag(image.etag) for image in images)
     rows["kind"] = [
         (EMBEDDED if image.row is not None else 0) | (IN_S3 if image.uri.startswith("s3://") else 0)
         for image in images

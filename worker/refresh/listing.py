@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from recommender.errors import ImageError
+from worker.hashes import Hashes, hashes, plain_etag
 from worker.refresh.folders import common_folders
-from worker.refresh.known import LISTED, Hashes, found_in, hashes, plain_etag
+from worker.refresh.known import LISTED, found_in
 from worker.refresh.position import RefreshPosition
 from worker.refresh.run import Run
 

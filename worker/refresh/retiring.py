@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from recommender.errors import JobStopped
 from recommender.index.protocol import CensusEntry
+from worker.hashes import hashes
 from worker.refresh.comparing import seen_in
-from worker.refresh.known import Flags, Known, found_in, hashes
+from worker.refresh.known import Flags, Known, found_in
 from worker.refresh.position import RefreshPosition
 from worker.refresh.run import Run
 from worker.refresh.scanning import PAGE_POINTS

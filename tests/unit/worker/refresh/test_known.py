@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recommender.index.protocol import CensusEntry, IndexedImage, Status
-from worker.refresh.known import LISTED, Known, hashes, images_of, products_of, suspects_of
+from worker.hashes import hashes
+from worker.refresh.known import LISTED, Known, images_of, products_of, suspects_of
 
 
 def entry(
